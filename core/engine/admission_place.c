@@ -8,6 +8,42 @@
 #include <inttypes.h>
 #include <string.h>
 
+static enum placement_rule rule_of(const struct engine *engine, const struct request *request)
+{
+    if (request->pack || request->spread)
+        return request->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
+    return engine->policy.placement;
+}
+
+static bool prefers(const struct request *request, uint32_t device)
+{
+    for (uint32_t i = 0; i < request->prefer.count; i++) {
+        if (request->prefer.device[i] == device)
+            return true;
+    }
+    return false;
+}
+
+void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
+                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice)
+{
+    uint64_t memory = engine->devices[device].device.memory_bytes;
+    const struct placement_offer offer = {.left = (int64_t)(free_bytes - bytes),
+                                          .memory = (int64_t)memory,
+                                          .free = free_bytes == memory,
+                                          .preferred = prefers(request, device)};
+
+    for (int few = 0; few < 2; few++) {
+        if (choice->any &&
+            !placement_is_better(rule_of(engine, request), few, &offer, &choice->best[few]))
+            continue;
+        choice->best[few] = offer;
+        choice->device[few] = device;
+    }
+    choice->any = true;
+    choice->free += offer.free;
+}
+
 static void bar(struct waiting *waiting, uint32_t device)
 {
     if (device < 64 * WAITING_BARRED_WORDS)
@@ -16,28 +52,15 @@ static void bar(struct waiting *waiting, uint32_t device)
         waiting->barred_beyond = true;
 }
 
-static bool spreads(const struct engine *engine, uint32_t placement)
-{
-    if (placement == PLACEMENT_STANDARD)
-        return engine->policy.placement == POLICY_PLACEMENT_SPREAD;
-    return placement == PLACEMENT_SPREAD;
-}
-
 /* Set the devices to take first. Those beyond the set are taken as any other. */
-static int prefer(const struct engine *engine, const struct call *call,
-                  const struct creation_terms *terms, struct waiting *waiting)
+static void prefer(const struct request *request, struct waiting *waiting)
 {
-    for (uint32_t i = 0; i < terms->prefer_count; i++) {
-        uint32_t device = terms->prefer[i];
+    for (uint32_t i = 0; i < request->prefer.count; i++) {
+        uint32_t device = request->prefer.device[i];
 
-        if (device >= engine->device_count)
-            return refuse(REFUSED_INVALID, call->why,
-                          "There is no gpu%" PRIu32 "; there are %" PRIu32 " devices.", device,
-                          engine->device_count);
         if (device < 64 * WAITING_BARRED_WORDS)
             waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
     }
-    return 0;
 }
 
 /* Check the devices that the request names, and set its shares, in order of devices. */
@@ -124,7 +147,7 @@ static int refuse_place(struct engine *engine, const struct call *call,
     struct partition later = *partition;
     char when[40], wanted[40];
 
-    if (!plan_place(engine, count, false, wanted_ns, ENGINE_FOREVER, &later))
+    if (!plan_place(engine, PLACEMENT_PACK, count, wanted_ns, ENGINE_FOREVER, &later))
         return refuse(REFUSED_NO_SPACE, call->why,
                       "Not enough available memory: it was asked for on %" PRIu32
                       " devices at once, which never have it; ask for less.",
@@ -170,7 +193,7 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                               .priority = terms->priority,
                               .fixed = terms->fixed,
                               .anywhere = any,
-                              .spread = spreads(engine, terms->placement)};
+                              .spread = rule_of(engine, creation->request) == PLACEMENT_SPREAD};
     int r = check_terms(call, terms);
 
     partition->share_count = terms->gpus > 1 ? terms->gpus : 1;
@@ -180,13 +203,12 @@ int admission_place(struct engine *engine, const struct call *call, const struct
         r = take_any(engine, call, creation, partition, &waiting);
     else if (!r)
         r = take_named(engine, call, creation, terms->devices, partition);
-    if (!r)
-        r = prefer(engine, call, terms, &waiting);
     if (r)
         return r;
+    prefer(creation->request, &waiting);
     uint32_t count = plan_gather(engine, partition, &waiting, ENGINE_DEVICE_ANY);
     struct partition placed = *partition;
-    if (!plan_place(engine, count, waiting.spread, from_ns, before_ns, &placed))
+    if (!plan_place(engine, queue_rule(&waiting), count, from_ns, before_ns, &placed))
         return refuse_place(engine, call, terms, count, partition);
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;

@@ -75,17 +75,10 @@ struct call {
 /* Arguments of engine_create besides the call. */
 struct creation {
     const struct request *request;
-    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, the one
-                      * with the largest free share */
+    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, one
+                      * that it prefers, else any; which of several, config/placement says */
     uint32_t owner_uid, owner_gid; /* the caller, or the user that an administrator named */
     uint64_t hold;                 /* open file to tie it to if the request says `hold`; 0 none */
-};
-
-/* Which of the devices that offer the same start a request takes; placement.h. */
-enum placement_rule {
-    PLACEMENT_STANDARD, /* as config/placement says */
-    PLACEMENT_PACK,
-    PLACEMENT_SPREAD,
 };
 
 /* What a request asks for beside, for engine_enqueue. */
@@ -97,9 +90,6 @@ struct creation_terms {
     uint32_t priority;       /* enum priority */
     uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
-    uint32_t placement;      /* enum placement_rule */
-    const uint32_t *prefer;  /* devices to take before others that offer the same start */
-    uint32_t prefer_count;
 };
 
 /* What the engine knows of a device. */

@@ -61,70 +61,73 @@ static int64_t sites_earliest(const struct placement *placement, int64_t from_ns
     return count == placement->take ? first_ns[count - 1] : TIMELINE_NEVER;
 }
 
-/* A site with room. Less is better: the class, then the order, then the index. */
-struct fit {
-    uint32_t site;
-    uint32_t class;
-    int64_t order;
-};
-
-/* With `spread`, keep devices free for those that need all of one. */
-#define SPREAD_FREE 2
-
-static struct fit fit_of(const struct placement *placement, uint32_t i, int64_t left, bool keep)
+bool placement_is_better(enum placement_rule rule, bool few_free, const struct placement_offer *a,
+                         const struct placement_offer *b)
 {
-    const struct placement_site *site = &placement->sites[i];
-    struct fit fit = {.site = i, .class = site->preferred ? 0 : 2, .order = left};
-
-    if (!placement->spread)
-        return fit;
-    fit.class += keep && left == site->room;
-    fit.order = -(int64_t)((wide)left * INT32_MAX / site->size);
-    return fit;
+    if (a->preferred != b->preferred)
+        return a->preferred;
+    if (rule == PLACEMENT_PACK)
+        return a->left < b->left;
+    if (few_free && a->free != b->free)
+        return b->free;
+    return (wide)a->left * b->memory > (wide)b->left * a->memory;
 }
 
-/* Whether so few sites are all free at this time that `spread` keeps them. */
-static bool keeps_free(const struct placement *placement, int64_t at_ns, int64_t until_ns)
+static struct placement_offer offer_of(const struct placement *placement, uint32_t i, int64_t at_ns)
+{
+    const struct placement_site *site = &placement->sites[i];
+    int64_t left = left_on(site, at_ns, timeline_later(at_ns, placement->duration_ns));
+
+    return (struct placement_offer){.left = left,
+                                    .memory = site->memory,
+                                    .free = left >= 0 && left == site->room,
+                                    .preferred = site->preferred};
+}
+
+/* Return whether few sites are all free. */
+static bool few_are_free(const struct placement *placement, int64_t at_ns)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; placement->spread && i < placement->site_count; i++)
-        count += left_on(&placement->sites[i], at_ns, until_ns) == placement->sites[i].room;
-    return count <= SPREAD_FREE;
-}
-
-static bool is_better(const struct fit *a, const struct fit *b)
-{
-    return a->class != b->class ? a->class < b->class : a->order < b->order;
+    if (placement->rule == PLACEMENT_PACK)
+        return false;
+    for (uint32_t i = 0; i < placement->site_count && count <= PLACEMENT_FEW; i++)
+        count += offer_of(placement, i, at_ns).free;
+    return count <= PLACEMENT_FEW;
 }
 
 /* Choose the sites with room at this moment that fit best. */
 static void choose(const struct placement *placement, int64_t at_ns, uint32_t *ret_sites)
 {
-    int64_t until_ns = timeline_later(at_ns, placement->duration_ns);
-    bool keep = keeps_free(placement, at_ns, until_ns);
-    struct fit fits[TAKE_MAX];
+    struct placement_offer taken[TAKE_MAX];
+    bool few_free = few_are_free(placement, at_ns);
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < placement->site_count; i++) {
-        int64_t left = left_on(&placement->sites[i], at_ns, until_ns);
-        struct fit fit = fit_of(placement, i, left, keep);
-        bool full = count == placement->take;
-        uint32_t place = full ? count - 1 : count;
+        const struct placement_offer offer = offer_of(placement, i, at_ns);
+        uint32_t place = count;
 
-        if (left < 0 || (full && !is_better(&fit, &fits[place])))
+        if (offer.left < 0)
             continue;
-        for (; place > 0 && is_better(&fit, &fits[place - 1]); place--)
-            fits[place] = fits[place - 1];
-        fits[place] = fit;
-        count += !full;
+        while (place > 0 &&
+               placement_is_better(placement->rule, few_free, &offer, &taken[place - 1]))
+            place--;
+        if (place == placement->take)
+            continue;
+        count += count < placement->take;
+        for (uint32_t j = count - 1; j > place; j--) {
+            taken[j] = taken[j - 1];
+            ret_sites[j] = ret_sites[j - 1];
+        }
+        taken[place] = offer;
+        ret_sites[place] = i;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t place = i;
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t site = ret_sites[i], place = i;
 
-        for (; place > 0 && ret_sites[place - 1] > fits[i].site; place--)
+        for (; place > 0 && ret_sites[place - 1] > site; place--)
             ret_sites[place] = ret_sites[place - 1];
-        ret_sites[place] = fits[i].site;
+        ret_sites[place] = site;
     }
 }
 

@@ -56,11 +56,11 @@ static int improve(struct engine *engine, struct entry *entry, int64_t now_ns, i
         before_ns = to.start_ns;
     part.share_count = 1;
     uint32_t count = plan_gather(engine, &to, waiting, engine->queue.pass.device);
-    if (!plan_place(engine, count, waiting->spread, now_ns, before_ns, gang ? &part : &to))
+    if (!plan_place(engine, queue_rule(waiting), count, now_ns, before_ns, gang ? &part : &to))
         return 0;
     if (gang) {
         count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
-        if (!plan_place(engine, count, waiting->spread, part.start_ns, before_ns, &to))
+        if (!plan_place(engine, queue_rule(waiting), count, part.start_ns, before_ns, &to))
             return 0;
     }
     return move(engine, entry, now_ns, &to);

@@ -24,10 +24,10 @@ static void add_site(struct engine *engine, const struct partition *partition,
     engine->sites[*count] =
         (struct placement_site){.timeline = &known->timeline,
                                 .room = (int64_t)(known->device.memory_bytes - bytes),
-                                .size = (int64_t)known->device.memory_bytes,
                                 .preferred = waiting_prefers(waiting, device),
                                 .own = own >= bytes ? (int64_t)own : 0,
-                                .own_ns = partition->start_ns};
+                                .own_ns = partition->start_ns,
+                                .memory = (int64_t)known->device.memory_bytes};
     engine->site_shares[*count] = (struct share){.device = device, .memory_bytes = bytes};
     (*count)++;
 }
@@ -64,7 +64,7 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
                                      before_ns, duration_ns);
 }
 
-bool plan_place(struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
+bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
                 int64_t before_ns, struct partition *partition)
 {
     struct limit limit = {&engine->queue, partition};
@@ -72,12 +72,12 @@ bool plan_place(struct engine *engine, uint32_t count, bool spread, int64_t from
     const struct placement placement = {.sites = engine->sites,
                                         .site_count = count,
                                         .take = partition->share_count,
-                                        .spread = spread,
                                         .limits = limits,
                                         .limit_count = engine->queue.rules.limit ? 1 : 0,
                                         .from_ns = from_ns,
                                         .before_ns = before_ns,
-                                        .duration_ns = partition->end_ns - partition->start_ns};
+                                        .duration_ns = partition->end_ns - partition->start_ns,
+                                        .rule = rule};
     uint32_t sites[SHARE_MAX];
     int64_t at_ns = placement_earliest(&placement, sites);
 

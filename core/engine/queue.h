@@ -148,6 +148,12 @@ bool plan_is_finished(const struct engine *engine);
 int plan_step(struct engine *engine, int64_t now_ns);
 /* All of it. */
 int plan_finish(struct engine *engine, int64_t now_ns);
+/* The rule by which a request that waits takes its devices. */
+static inline enum placement_rule queue_rule(const struct waiting *waiting)
+{
+    return waiting->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
+}
+
 /* -- plan_place.c ------------------------------------------------------------- */
 
 /* Gather the devices that a request can take into the engine's sites; `only` one of them, or
@@ -156,7 +162,7 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only);
 /* Find the earliest place on the first `count` sites for as many shares and as long as the record
  * says, and set its shares and times. False: there is none. */
-bool plan_place(struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
+bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
                 int64_t before_ns, struct partition *partition);
 
 #endif

@@ -120,6 +120,84 @@ static int take_request_label(struct request_text value, request_label *label, c
     return 0;
 }
 
+static int refuse_device(struct request_text word, char *message, size_t size)
+{
+    char quoted[MESSAGE_QUOTED_MAX];
+
+    message_quote(word.text, word.length, quoted);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not a device; write gpu0, or several with commas between, "
+                          "like gpu0,gpu2.",
+                          quoted);
+}
+
+/* Read decimal digits, at most six. */
+static bool read_number(struct request_text word, uint32_t *ret_number)
+{
+    uint32_t number = 0;
+
+    if (word.length < 1 || word.length > 6 || (word.length > 1 && word.text[0] == '0'))
+        return false;
+    for (size_t i = 0; i < word.length; i++) {
+        if (word.text[i] < '0' || word.text[i] > '9')
+            return false;
+        number = 10 * number + (uint32_t)(word.text[i] - '0');
+    }
+    *ret_number = number;
+    return true;
+}
+
+/* "gpu0,gpu2" or "0,2". */
+static int take_request_devices(struct request_text value, request_devices *devices, char *message,
+                                size_t size)
+{
+    for (bool more = true; more;) {
+        const char *comma = memchr(value.text, ',', value.length);
+        struct request_text word = {value.text,
+                                    comma ? (size_t)(comma - value.text) : value.length};
+        size_t prefix = word.length > 3 && memcmp(word.text, "gpu", 3) == 0 ? 3 : 0;
+        struct request_text digits = {word.text + prefix, word.length - prefix};
+        uint32_t device;
+
+        if (!read_number(digits, &device))
+            return refuse_device(word, message, size);
+        for (uint32_t i = 0; i < devices->count; i++) {
+            if (devices->device[i] == device)
+                return message_refuse(REFUSED_INVALID, message, size,
+                                      "Device gpu%u is named twice; name each device once.",
+                                      (unsigned)device);
+        }
+        if (devices->count == REQUEST_DEVICES_MAX)
+            return message_refuse(REFUSED_INVALID, message, size,
+                                  "More than %d devices are named; name fewer.",
+                                  REQUEST_DEVICES_MAX);
+        devices->device[devices->count++] = device;
+        more = comma;
+        value.text += word.length + more;
+        value.length -= word.length + more;
+    }
+    return 0;
+}
+
+/* "2" is how many, "0,1" and "gpu0" are which. */
+static int take_request_gpus(struct request_text value, request_gpus *gpus, char *message,
+                             size_t size)
+{
+    int r;
+
+    if (!read_number(value, &gpus->count)) {
+        r = take_request_devices(value, &gpus->named, message, size);
+        gpus->count = gpus->named.count;
+        return r;
+    }
+    if (gpus->count > 0)
+        return 0;
+    return message_refuse(
+        REFUSED_INVALID, message, size,
+        "\"gpus=0\" asks for no device; write how many, like gpus=2, or which, like "
+        "gpus=gpu0.");
+}
+
 static int take_on_expiry(struct request_text value, struct request *request, char *message,
                           size_t size)
 {
@@ -242,6 +320,9 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
                                  size);
     while (!r && (field = next_field(&rest)).length > 0)
         r = take_word(field, &seen, &request, message, size);
+    if (!r && request.pack && request.spread)
+        r = message_refuse(REFUSED_INVALID, message, size,
+                           "The words pack and spread exclude each other; write one of them.");
     if (!r)
         *ret_request = request;
     return r;

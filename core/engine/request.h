@@ -19,6 +19,18 @@
 typedef char request_user[REQUEST_USER_MAX + 1];    /* "": the caller */
 typedef char request_label[PARTITION_NAME_MAX + 1]; /* "": none */
 
+/* Devices that a request names, each once. */
+#define REQUEST_DEVICES_MAX 16
+typedef struct {
+    uint32_t count; /* 0: none */
+    uint32_t device[REQUEST_DEVICES_MAX];
+} request_devices;
+/* Several devices at once: how many, or which. */
+typedef struct {
+    uint32_t count; /* 0: it does not say */
+    request_devices named;
+} request_gpus;
+
 struct request {
     struct amount amount;        /* how much memory */
     int64_t duration_ns;         /* for how long, whole seconds */
