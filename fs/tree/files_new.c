@@ -4,6 +4,7 @@
 
 #include "caller.h"
 #include "core/host/host.h"
+#include "files_quota.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,6 +94,9 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
         r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
     if (!r)
         r = check_access(tree, write, creation.owner_uid);
+    if (!r)
+        r = files_quota_group(tree, write, request.group, creation.owner_uid, creation.owner_gid,
+                              &request.quota_group);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
         r = engine_create(tree->engine, TREE_CALL(tree, &write->caller, &write->why), &creation,
