@@ -37,9 +37,9 @@ static size_t keep_own(struct queue_row *rows, size_t count)
 static void print_lines(const struct queue_row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        printf("%s %s %s %llu %s %s %s %s\n", rows[i].id, rows[i].user, rows[i].share,
+        printf("%s %s %s %llu %s %s %s %s%s\n", rows[i].id, rows[i].user, rows[i].share,
                (unsigned long long)rows[i].seconds, rows[i].priority, rows[i].start,
-               rows[i].promised, rows[i].devices);
+               rows[i].promised, rows[i].devices, rows[i].fixed ? " fixed" : "");
 }
 
 static void print_table(const struct queue_row *rows, size_t count)
@@ -59,7 +59,7 @@ static void print_table(const struct queue_row *rows, size_t count)
         output_time_text(rows[i].start, text, sizeof(text));
         table_cell(table, GREEN, text);
         output_time_text(rows[i].promised, text, sizeof(text));
-        table_cell(table, PLAIN, text);
+        table_cell(table, PLAIN, rows[i].fixed ? "fixed" : text);
         table_cell(table, PLAIN, rows[i].devices);
     }
     if (count > 0)
@@ -93,6 +93,7 @@ static void print_json(struct queue_row *rows, size_t count)
         json_text(&json, "priority", rows[i].priority);
         json_text(&json, "start", rows[i].start);
         json_text(&json, "promised", rows[i].promised);
+        json_bool(&json, "fixed", rows[i].fixed);
         json_devices(&json, rows[i].devices);
         json_close(&json, '}');
     }

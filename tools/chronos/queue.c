@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The words of a line. Behind them, `fixed` says that the start was asked for. */
 enum { ID, USER, SHARE, SECONDS, PRIORITY, START, PROMISED, DEVICES, WORDS };
 
 static void copy(char *to, size_t size, const char *text)
@@ -23,9 +24,8 @@ static void copy(char *to, size_t size, const char *text)
 static bool parse(const char *text, struct queue_row *row)
 {
     struct chronos_line line;
-    uint64_t number;
     chronos_line_split(text, strlen(text), &line);
-    if (line.count < WORDS || !chronos_parse_id(line.words[ID], &number) ||
+    if (line.count < WORDS || !chronos_parse_id(line.words[ID], &row->number) ||
         !output_time_read(line.words[START], &row->starts))
         return false;
     copy(row->id, sizeof(row->id), line.words[ID]);
@@ -35,6 +35,7 @@ static bool parse(const char *text, struct queue_row *row)
     copy(row->start, sizeof(row->start), line.words[START]);
     copy(row->promised, sizeof(row->promised), line.words[PROMISED]);
     copy(row->devices, sizeof(row->devices), line.words[DEVICES]);
+    row->fixed = line.count > WORDS && strcmp(line.words[WORDS], "fixed") == 0;
     row->seconds = chronos_number(line.words[SECONDS]);
     return true;
 }
@@ -65,4 +66,45 @@ int queue_load(const struct chronos_mount *mount, const char *device, struct que
     *ret_rows = rows;
     *ret_count = count;
     return 0;
+}
+
+bool queue_is_for(const struct queue_row *row, const char *device)
+{
+    size_t length = strlen(device);
+    const char *at = row->devices;
+    while (length > 0 && *at != '\0') {
+        size_t word = strcspn(at, ",");
+        if (word == length && memcmp(at, device, length) == 0)
+            return true;
+        at += word + (at[word] == ',');
+    }
+    return length == 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct queue_row *const *left = a, *const *right = b;
+    return (*left)->number < (*right)->number ? -1 : (*left)->number > (*right)->number;
+}
+
+int queue_sort_by_id(const struct queue_row *rows, size_t count,
+                     const struct queue_row ***ret_sorted)
+{
+    const struct queue_row **sorted = calloc(count ? count : 1, sizeof(*sorted));
+    if (!sorted)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &rows[i];
+    qsort(sorted, count, sizeof(*sorted), compare_ids);
+    *ret_sorted = sorted;
+    return 0;
+}
+
+const struct queue_row *queue_find(const struct queue_row *const *sorted, size_t count,
+                                   uint64_t number)
+{
+    const struct queue_row key = {.number = number}, *at = &key;
+    const struct queue_row *const *found =
+        bsearch(&at, sorted, count, sizeof(const struct queue_row *), compare_ids);
+    return found ? *found : NULL;
 }
