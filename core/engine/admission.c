@@ -226,8 +226,9 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
 static int choose_device(const struct engine *engine, const struct call *call,
                          const struct request *request, struct offer *ret_offer)
 {
-    struct offer best = {0}, most = {0}, offer;
-    bool have_best = false, have_most = false, kept_out = false;
+    struct offer most = {0}, offer;
+    struct admission_choice choice = {.any = false};
+    bool have_most = false, kept_out = false;
     int refused = 0;
 
     for (uint32_t i = 0; i < engine->device_count; i++) {
@@ -243,21 +244,20 @@ static int choose_device(const struct engine *engine, const struct call *call,
         if (!have_most || freer(engine, &offer, &most))
             most = offer;
         have_most = true;
-        if (offer.bytes <= offer.free && (!have_best || freer(engine, &offer, &best))) {
-            best = offer;
-            have_best = true;
-        }
+        if (offer.bytes <= offer.free)
+            admission_choose(engine, request, i, offer.free, offer.bytes, &choice);
     }
-    if (have_most && !have_best)
+    if (have_most && !choice.any)
         return refuse_space_anywhere(engine, call, request, &most);
-    if (have_best)
-        *ret_offer = best;
-    else if (!refused && kept_out)
+    if (choice.any)
+        return make_offer(engine, call, choice.device[choice.free <= PLACEMENT_FEW], request,
+                          ret_offer);
+    if (!refused && kept_out)
         return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: you cannot open any of the devices present.");
-    else if (!refused)
+    if (!refused)
         return refuse(REFUSED_BUSY, call->why, "No device is present.");
-    return have_best ? 0 : refused;
+    return refused;
 }
 
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,

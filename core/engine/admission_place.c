@@ -8,12 +8,59 @@
 #include <inttypes.h>
 #include <string.h>
 
+static enum placement_rule rule_of(const struct engine *engine, const struct request *request)
+{
+    if (request->pack || request->spread)
+        return request->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
+    return engine->policy.placement;
+}
+
+static bool prefers(const struct request *request, uint32_t device)
+{
+    for (uint32_t i = 0; i < request->prefer.count; i++) {
+        if (request->prefer.device[i] == device)
+            return true;
+    }
+    return false;
+}
+
+void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
+                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice)
+{
+    uint64_t memory = engine->devices[device].device.memory_bytes;
+    const struct placement_offer offer = {.left = (int64_t)(free_bytes - bytes),
+                                          .memory = (int64_t)memory,
+                                          .free = free_bytes == memory,
+                                          .preferred = prefers(request, device)};
+
+    for (int few = 0; few < 2; few++) {
+        if (choice->any &&
+            !placement_is_better(rule_of(engine, request), few, &offer, &choice->best[few]))
+            continue;
+        choice->best[few] = offer;
+        choice->device[few] = device;
+    }
+    choice->any = true;
+    choice->free += offer.free;
+}
+
 static void bar(struct waiting *waiting, uint32_t device)
 {
     if (device < 64 * WAITING_BARRED_WORDS)
         waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
     else
         waiting->barred_beyond = true;
+}
+
+/* Set the devices to take first. Those beyond the set are taken as any other. */
+static void prefer(const struct request *request, struct waiting *waiting)
+{
+    for (uint32_t i = 0; i < request->prefer.count; i++) {
+        uint32_t device = request->prefer.device[i];
+
+        if (device < 64 * WAITING_BARRED_WORDS)
+            waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
+    }
 }
 
 /* Check the devices that the request names, and set its shares, in order of devices. */
@@ -100,7 +147,7 @@ static int refuse_place(struct engine *engine, const struct call *call,
     struct partition later = *partition;
     char when[40], wanted[40];
 
-    if (!plan_place(engine, count, wanted_ns, ENGINE_FOREVER, &later))
+    if (!plan_place(engine, PLACEMENT_PACK, count, wanted_ns, ENGINE_FOREVER, &later))
         return refuse(REFUSED_NO_SPACE, call->why,
                       "Not enough available memory: it was asked for on %" PRIu32
                       " devices at once, which never have it; ask for less.",
@@ -145,7 +192,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                               .amount = creation->request->amount,
                               .priority = terms->priority,
                               .fixed = terms->fixed,
-                              .anywhere = any};
+                              .anywhere = any,
+                              .spread = rule_of(engine, creation->request) == PLACEMENT_SPREAD};
     int r = check_terms(call, terms);
 
     partition->share_count = terms->gpus > 1 ? terms->gpus : 1;
@@ -157,9 +205,10 @@ int admission_place(struct engine *engine, const struct call *call, const struct
         r = take_named(engine, call, creation, terms->devices, partition);
     if (r)
         return r;
+    prefer(creation->request, &waiting);
     uint32_t count = plan_gather(engine, partition, &waiting, ENGINE_DEVICE_ANY);
     struct partition placed = *partition;
-    if (!plan_place(engine, count, from_ns, before_ns, &placed))
+    if (!plan_place(engine, queue_rule(&waiting), count, from_ns, before_ns, &placed))
         return refuse_place(engine, call, terms, count, partition);
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;

@@ -9,6 +9,7 @@
 #include "core/base/avl.h"
 #include "core/base/message.h"
 #include "engine.h"
+#include "placement.h"
 #include "policy.h"
 #include "queue.h"
 #include "timeline.h"
@@ -150,6 +151,16 @@ int admission_check(const struct engine *engine, const struct call *call, int64_
 /* The bytes that a request amounts to on a device, if the device and the policy allow them. */
 int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
                     const struct request *request, uint64_t *ret_bytes);
+/* The device to take of those with room, for each answer to whether few are all free. */
+struct admission_choice {
+    bool any;
+    uint32_t free; /* devices that are all free */
+    uint32_t device[2];
+    struct placement_offer best[2];
+};
+/* Add a device with room. */
+void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
+                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
 int admission_resize(const struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(const struct engine *engine, const struct call *call,

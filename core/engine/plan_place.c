@@ -12,8 +12,9 @@ static uint64_t own_bytes(const struct partition *partition, uint32_t device)
     return 0;
 }
 
-static void add_site(struct engine *engine, const struct partition *partition, uint32_t *count,
-                     uint32_t device, uint64_t bytes)
+static void add_site(struct engine *engine, const struct partition *partition,
+                     const struct waiting *waiting, uint32_t *count, uint32_t device,
+                     uint64_t bytes)
 {
     struct device *known = &engine->devices[device];
     uint64_t own = own_bytes(partition, device);
@@ -23,8 +24,10 @@ static void add_site(struct engine *engine, const struct partition *partition, u
     engine->sites[*count] =
         (struct placement_site){.timeline = &known->timeline,
                                 .room = (int64_t)(known->device.memory_bytes - bytes),
+                                .preferred = waiting_prefers(waiting, device),
                                 .own = own >= bytes ? (int64_t)own : 0,
-                                .own_ns = partition->start_ns};
+                                .own_ns = partition->start_ns,
+                                .memory = (int64_t)known->device.memory_bytes};
     engine->site_shares[*count] = (struct share){.device = device, .memory_bytes = bytes};
     (*count)++;
 }
@@ -36,12 +39,12 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
 
     for (uint32_t i = 0; !waiting->anywhere && i < partition->share_count; i++) {
         if (only == ENGINE_DEVICE_ANY || only == partition->shares[i].device)
-            add_site(engine, partition, &count, partition->shares[i].device,
+            add_site(engine, partition, waiting, &count, partition->shares[i].device,
                      partition->shares[i].memory_bytes);
     }
     for (uint32_t i = 0; waiting->anywhere && i < engine->device_count; i++) {
         if ((only == ENGINE_DEVICE_ANY || only == i) && !waiting_is_barred(waiting, i))
-            add_site(engine, partition, &count, i,
+            add_site(engine, partition, waiting, &count, i,
                      units_amount_bytes(&waiting->amount, engine->devices[i].device.memory_bytes));
     }
     return count;
@@ -61,8 +64,8 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
                                      before_ns, duration_ns);
 }
 
-bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t before_ns,
-                struct partition *partition)
+bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
+                int64_t before_ns, struct partition *partition)
 {
     struct limit limit = {&engine->queue, partition};
     const struct placement_limit limits[] = {{limit_earliest, &limit}};
@@ -73,7 +76,8 @@ bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t 
                                         .limit_count = engine->queue.rules.limit ? 1 : 0,
                                         .from_ns = from_ns,
                                         .before_ns = before_ns,
-                                        .duration_ns = partition->end_ns - partition->start_ns};
+                                        .duration_ns = partition->end_ns - partition->start_ns,
+                                        .rule = rule};
     uint32_t sites[SHARE_MAX];
     int64_t at_ns = placement_earliest(&placement, sites);
 

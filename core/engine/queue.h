@@ -38,6 +38,7 @@ struct queue_place {
 struct waiter {
     struct waiting record;
     struct avl_node by_start;   /* start_ns, id */
+    int64_t oldest_ns;          /* in the subtree below by_start: when the first was asked for */
     struct avl_node by_give_up; /* give_up_ns, id; only if it ever gives up */
     uint32_t account;           /* in the order of the trees */
     uint32_t size;              /* 0 to QUEUE_SIZES - 1 */
@@ -148,6 +149,12 @@ bool plan_is_finished(const struct engine *engine);
 int plan_step(struct engine *engine, int64_t now_ns);
 /* All of it. */
 int plan_finish(struct engine *engine, int64_t now_ns);
+/* The rule by which a request that waits takes its devices. */
+static inline enum placement_rule queue_rule(const struct waiting *waiting)
+{
+    return waiting->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
+}
+
 /* -- plan_place.c ------------------------------------------------------------- */
 
 /* Gather the devices that a request can take into the engine's sites; `only` one of them, or
@@ -156,7 +163,7 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only);
 /* Find the earliest place on the first `count` sites for as many shares and as long as the record
  * says, and set its shares and times. False: there is none. */
-bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t before_ns,
-                struct partition *partition);
+bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
+                int64_t before_ns, struct partition *partition);
 
 #endif

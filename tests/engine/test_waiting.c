@@ -386,6 +386,34 @@ START_TEST(refusals)
 }
 END_TEST
 
+static uint32_t placed_on(const char *text)
+{
+    struct creation_terms terms = {0};
+    uint64_t id = 0;
+
+    ck_assert_int_eq(enqueue(0, 1000, ENGINE_DEVICE_ANY, text, terms, &id), 0);
+    return engine_find(engine, id)->shares[0].device;
+}
+
+START_TEST(choice_of_device)
+{
+    start(100 * GIB);
+    for (int i = 0; i < 3; i++)
+        add_device(engine, 100 * GIB, true);
+    ck_assert_uint_eq(placed_on("0.4 10 prefer=gpu2"), 2);
+    ck_assert_uint_eq(placed_on("0.1 10"), 2);
+    ck_assert_uint_eq(placed_on("0.1 10 spread"), 0); /* three are free */
+    ck_assert_uint_eq(placed_on("0.1 10 spread"), 0); /* two are, and stay free */
+    ck_assert_uint_eq(placed_on("1 10 spread"), 1);
+    ck_assert_uint_eq(placed_on("0.6 10 prefer=gpu2"), 0);
+    ck_assert_uint_eq(placed_on("0.9 10 prefer=gpu2"), 3); /* all others are too full */
+    ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/placement", "spread"), 0);
+    ck_assert_uint_eq(placed_on("0.1 10"), 2); /* the least loaded of gpu0, gpu2 and gpu3 */
+    ck_assert_uint_eq(placed_on("0.1 10 pack"), 3);
+    engine_events_free(engine_take_events(engine));
+}
+END_TEST
+
 static void stop(void)
 {
     engine = engine_free(engine);
@@ -397,5 +425,5 @@ int main(void)
                       missed_window, gangs_keep_their_place, stream_of_small_ones, fixed_start,
                       gives_up, fair_order, equal_usage, shrink_and_grow,
                       extension_stops_at_a_promise, pass_in_portions, revert_gives_places_back,
-                      restored_places, refusals);
+                      restored_places, refusals, choice_of_device);
 }
