@@ -192,9 +192,9 @@ static void put_chart(const struct drawing *drawing, const struct chart *chart, 
 /* Print an entry of the key. Return where the next one begins. */
 static int put_entry(int x, int y, const char *fill, const char *text)
 {
-    printf("<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" fill=\"%s\"/>"
+    printf("<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" fill=\"%s\" stroke=\"%s\"/>"
            "<text x=\"%d\" y=\"%d\">",
-           x, y, fill, x + 17, y + 11);
+           x, y, fill, GREY, x + 17, y + 11);
     put_text(text);
     printf("</text>\n");
     return x + 17 + LETTER * (int)strlen(text) + 20;
@@ -225,7 +225,8 @@ static void put_head(const struct drawing *drawing, int height)
     printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
            "viewBox=\"0 0 %d %d\">\n"
            "<style>text{font:12px sans-serif;fill:#222}.head{font-weight:bold}"
-           ".left{text-anchor:end}.axis{text-anchor:middle}.in{font-size:11px;fill:#000}"
+           ".left{text-anchor:end}.axis{text-anchor:middle}.in{font-size:11px;fill:#000;"
+           "paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}"
            "line{stroke:#ddd}g rect{stroke-width:1}</style>\n"
            "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n<defs>",
            LEFT + WIDTH + RIGHT, height, LEFT + WIDTH + RIGHT, height);

@@ -171,7 +171,8 @@ static void load_usage(const struct chronos_mount *mount, struct top *top)
     take_key(text, "share", share, sizeof(share));
     if (hours[0] != '\0')
         snprintf(top->usage, sizeof(top->usage),
-                 "%s: %s held, %s GPU-hours this week, %s%% of all use", own, held, hours, share);
+                 "%s: %s of a device held, %s GPU-hours this week, %s%% of all use", own, held,
+                 hours, share);
 }
 
 static bool is_held(const struct chronos_device *device)

@@ -223,8 +223,8 @@ static void put_waiting(const struct top *top, const struct layout *layout, size
     size_t line = layout->waiting_line;
     if (layout->waiting == 0)
         return;
-    put(line, "%-7s %-10s %-6s %7s %10s %10s  %-13s  %s", "WAITING", "USER", "CLASS", "SHARE",
-        "FOR", "STARTS", "AT THE LATEST", "DEVICES");
+    put(line, "%-7s %-10s %-6s %7s %10s %10s  %-13s  %s", "QUEUE", "USER", "CLASS", "SHARE", "FOR",
+        "STARTS", "AT THE LATEST", "DEVICES");
     put_titles(line);
     for (size_t i = 0; i < layout->waiting && first + i < top->waiting_count; i++) {
         const struct queue_row *row = &top->waiting[first + i];
@@ -238,14 +238,22 @@ static void put_waiting(const struct top *top, const struct layout *layout, size
     }
 }
 
+/* Say which rows are shown, if not all are. */
+static void say_place(const char *of, size_t first, size_t room, size_t count, char *text,
+                      size_t size)
+{
+    size_t used = strlen(text), last = first + room < count ? first + room : count;
+    if (count > room && room > 0)
+        snprintf(text + used, size - used, "   %s%zu to %zu of %zu", of, first + 1, last, count);
+}
+
 static void put_keys(const struct top *top, const struct top_view *view,
                      const struct layout *layout, size_t first)
 {
-    size_t last = first + layout->rows;
-    char place[64] = "";
-    if (top->row_count > layout->rows && layout->rows > 0)
-        snprintf(place, sizeof(place), "   %zu to %zu of %zu", first + 1,
-                 last < top->row_count ? last : top->row_count, top->row_count);
+    char place[128] = "";
+    say_place("", first, layout->rows, top->row_count, place, sizeof(place));
+    say_place("queue ", view->first - first, layout->waiting, top->waiting_count, place,
+              sizeof(place));
     put(LINES > 0 ? (size_t)LINES - 1 : 0, "q quit   up, down scroll   s sort   u %s%s",
         view->mine ? "all" : "only yours", place);
 }
