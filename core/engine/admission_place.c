@@ -44,14 +44,6 @@ void admission_choose(const struct engine *engine, const struct request *request
     choice->free += offer.free;
 }
 
-static void bar(struct waiting *waiting, uint32_t device)
-{
-    if (device < 64 * WAITING_BARRED_WORDS)
-        waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
-    else
-        waiting->barred_beyond = true;
-}
-
 /* Set the devices to take first. Those beyond the set are taken as any other. */
 static void prefer(const struct request *request, struct waiting *waiting)
 {
@@ -104,12 +96,12 @@ static int take_any(const struct engine *engine, const struct call *call,
             continue;
         present++;
         if (call->caller->barred && call->caller->barred[i]) {
-            bar(waiting, i);
+            waiting_bar(waiting, i);
             continue;
         }
         r = admission_bytes(engine, call, i, creation->request, &bytes);
         if (r)
-            bar(waiting, i);
+            waiting_bar(waiting, i);
         else
             count++;
     }
@@ -134,7 +126,7 @@ void admission_bar(const struct engine *engine, const struct call *call, struct 
 
     for (uint32_t i = 0; waiting->anywhere && i < engine->device_count; i++) {
         if (engine->devices[i].device.present && admission_bytes(engine, call, i, &request, &bytes))
-            bar(waiting, i);
+            waiting_bar(waiting, i);
     }
 }
 
@@ -213,6 +205,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;
     waiting.promised_ns = placed.start_ns;
+    if (terms->fixed)
+        waiting.fixed_wall_ns = placed.start_ns + (call->wall_ns - call->now_ns);
     *partition = placed;
     *ret_waiting = waiting;
     return 0;

@@ -28,13 +28,14 @@ static inline const char *waiting_priority_text(uint32_t priority)
 #define WAITING_BARRED_WORDS 2
 
 struct waiting {
-    int64_t promised_ns;  /* it starts then at the latest; never grows */
-    int64_t asked_ns;     /* when it arrived */
-    int64_t give_up_ns;   /* ends if it has not started until then; INT64_MAX: it does not */
-    struct amount amount; /* of each device, as asked for */
-    uint32_t priority;    /* enum priority */
-    bool fixed;           /* the start was asked for: it never moves */
-    bool anywhere;        /* can move to any device that is not barred */
+    int64_t promised_ns;   /* it starts then at the latest; never grows */
+    int64_t asked_ns;      /* when it arrived */
+    int64_t give_up_ns;    /* ends if it has not started until then; INT64_MAX: it does not */
+    int64_t fixed_wall_ns; /* with `fixed`: the start on the wall clock, an appointment */
+    struct amount amount;  /* of each device, as asked for */
+    uint32_t priority;     /* enum priority */
+    bool fixed;            /* the start was asked for: it never moves */
+    bool anywhere;         /* can move to any device that is not barred */
     /* with `anywhere`: devices that it must not move to, bit i % 64 of word i / 64; devices beyond
      * are ruled out together */
     uint64_t barred[WAITING_BARRED_WORDS];
@@ -59,6 +60,14 @@ static inline bool waiting_is_barred(const struct waiting *waiting, uint32_t dev
 static inline bool waiting_prefers(const struct waiting *waiting, uint32_t device)
 {
     return device < 64 * WAITING_BARRED_WORDS && waiting->preferred[device / 64] >> device % 64 & 1;
+}
+
+static inline void waiting_bar(struct waiting *waiting, uint32_t device)
+{
+    if (device < 64 * WAITING_BARRED_WORDS)
+        waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
+    else
+        waiting->barred_beyond = true;
 }
 
 /* Whether a record from the store makes sense. */

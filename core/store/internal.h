@@ -44,6 +44,9 @@ bool store_label_fits(const char *label);
 /* Return whether the event is a note that changes the change_seq of a partition. */
 bool store_note_moves(const struct engine_event *event);
 
+/* Return whether it can be the record of a partition that waits. */
+bool store_waiting_fits(const struct partition *p, const struct waiting *waiting);
+
 /* Return whether the clock must be written again. */
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);
 

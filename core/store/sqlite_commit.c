@@ -87,17 +87,21 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
         int r = put_note(store, event);
         return r == SQLITE_OK ? sqlite_guest_put(store, event) : r;
     }
-    /* A partition is one row with its only share. Shares of several devices would need a table of
-     * their own. */
-    const struct share *share = &event->after.shares[0];
-    if (event->after.share_count != 1 || share->device >= store->index_count)
-        return SQLITE_CONSTRAINT;
+    uint64_t room[3 * SHARE_MAX];
     struct sqlite_record record = {.p = event->after,
                                    .account = item->account,
-                                   .device = store->device_rows[share->device],
+                                   .device = sqlite_place_row(store, event->after.shares[0].device),
                                    .usage = item->usage};
+    if (record.device == 0 || sqlite_place_shares(store, &event->after, room, &record.shares))
+        return SQLITE_CONSTRAINT;
     if (event_kind_is_end(event->kind))
         return put_end(store, event, &record, offset_ns);
+    if (event->after.state == PARTITION_PENDING) {
+        record.waiting = event->waiting_after;
+        record.barred = sqlite_place_barred(store, &event->waiting_after);
+        if (record.waiting.give_up_ns > STORE_TIME_MAX)
+            record.waiting.give_up_ns = STORE_TIME_MAX;
+    }
     enum statement which =
         event->kind == EVENT_CREATED ? SQL_PARTITION_INSERT : SQL_PARTITION_UPDATE;
     return put_record(store, which, SQLITE_PARTITION, &record);

@@ -100,16 +100,33 @@ static int restore_setting(void *context, const char *key, const char *value)
     return engine_restore_setting(restore->server->tree.engine, key, value);
 }
 
-static int restore_partition(void *context, const struct partition *partition,
-                             const struct store_device *device, const struct store_usage *usage)
+static int restore_waiting(struct restore *restore, const struct store_partition *stored,
+                           const struct partition *partition)
+{
+    struct waiting waiting = *stored->waiting;
+    int r = 0;
+    for (size_t i = 0; i < stored->barred_count && !r; i++) {
+        uint32_t index = 0;
+        r = find_device(restore, stored->barred[i], &index);
+        if (!r)
+            waiting_bar(&waiting, index);
+    }
+    return r ? r : engine_restore_waiting(restore->server->tree.engine, partition, &waiting);
+}
+
+static int restore_partition(void *context, const struct store_partition *stored)
 {
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
-    struct partition copy = *partition;
-    int r = find_device(restore, device, &copy.shares[0].device);
-    if (!r)
-        r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
-    return r ? r : engine_restore(tree->engine, &copy);
+    const struct store_usage *usage = &stored->usage;
+    struct partition copy = stored->partition;
+    int r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
+    for (uint32_t i = 0; i < copy.share_count && !r; i++)
+        r = find_device(restore, stored->devices[i], &copy.shares[i].device);
+    if (r)
+        return r;
+    return stored->waiting ? restore_waiting(restore, stored, &copy)
+                           : engine_restore(tree->engine, &copy);
 }
 
 static int restore_guest(void *context, uint64_t id, uint32_t uid)
@@ -123,7 +140,6 @@ static int restore_guest(void *context, uint64_t id, uint32_t uid)
 static int keep_ended(struct restore *restore, const struct store_history *entry)
 {
     struct server *server = restore->server;
-    uint32_t device = index_of(restore, entry->device.key);
     int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
     if (r)
         return r;
@@ -131,8 +147,14 @@ static int keep_ended(struct restore *restore, const struct store_history *entry
     struct partition *partition = &ended->partition;
     ended->account = names_account(server->tree.names, entry->partition.uid);
     *partition = entry->partition;
-    partition->share_count = device != ENGINE_DEVICE_ANY;
-    partition->shares[0].device = device;
+    partition->share_count = 0;
+    for (uint32_t i = 0; i < entry->partition.share_count; i++) {
+        uint32_t device = index_of(restore, entry->devices[i]->key);
+        if (device == ENGINE_DEVICE_ANY)
+            continue;
+        partition->shares[partition->share_count] = entry->partition.shares[i];
+        partition->shares[partition->share_count++].device = device;
+    }
     return 0;
 }
 
@@ -148,7 +170,7 @@ static int show_ended(struct restore *restore, const struct store_history *entry
     struct tree *tree = &restore->server->tree;
     char line[STORE_LINE_MAX];
     struct tree_ended ended = {.partition = &entry->partition,
-                               .device = index_of(restore, entry->device.key),
+                               .device = index_of(restore, entry->devices[0]->key),
                                .start_wall_ns = entry->start_wall_ns,
                                .end_wall_ns = entry->end_wall_ns,
                                .how = entry->how,
