@@ -428,7 +428,8 @@ static void ask_and_put(struct lease *lease, bool always)
                             now_ns + below(2) * below(40),
                             1 + below(below(8) ? 15 : 45),
                             (uint32_t)below(3),
-                            below(4) == 0, false};
+                            below(4) == 0,
+                            false};
     size_t user = (size_t)below(2);
     bool grouped = below(2);
 
@@ -549,7 +550,8 @@ static void limit(enum quota_key key, uint64_t most)
 
 static struct quota_answer check(uint64_t ppm, int64_t start_ns, int64_t duration_ns)
 {
-    return quota_check(&hers, &(struct quota_ask){ppm, start_ns, start_ns, duration_ns, 1, false, false});
+    return quota_check(&hers,
+                       &(struct quota_ask){ppm, start_ns, start_ns, duration_ns, 1, false, false});
 }
 
 START_TEST(hours_of_a_week)
