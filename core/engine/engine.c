@@ -3,8 +3,10 @@
  * The engine as a whole: creation, devices, restoring durable state, and queries that need no
  * search. A map of the rest:
  *   operations.c  changes that callers request
+ *   amend.c       those that only what waits allows
  *   sharing.c     who may use a partition; guests.c, a set of users
- *   admission.c   checks for free memory and policy; admission_place.c, of requests that may wait
+ *   admission.c   checks for free memory and policy; admission_place.c, of requests that may wait;
+ *                 admission_change.c, of changes
  *   ending.c      how partitions end, and the warning before
  *   expiry.c      ends and warnings that become due
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/

@@ -76,8 +76,8 @@ struct call {
 /* Arguments of engine_create besides the call. */
 struct creation {
     const struct request *request;
-    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, the one
-                      * with the largest free share */
+    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, one
+                      * that it prefers, else any; which of several, config/placement says */
     uint32_t owner_uid, owner_gid; /* the caller, or the user that an administrator named */
     uint64_t hold;                 /* open file to tie it to if the request says `hold`; 0 none */
 };
@@ -117,8 +117,11 @@ enum event_kind {
     EVENT_NOTE,      /* something for the event log: key, value */
     EVENT_SHARED,    /* guest came */
     EVENT_UNSHARED,  /* guest went */
-    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier */
+    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier. No
+                      * change_seq: thousands can move at once, and the log has no line of them */
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
+    EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
+    EVENT_PRIORITY,  /* one that waits: its class */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -226,11 +229,18 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* End the partitions tied to the open file `hold`, also those that wait. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
 /* Set the size of each share of a partition. Growing needs free memory until the partition's
- * end. */
+ * end. What waits keeps its place; if it needs less, it can start earlier. */
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
 /* Move a partition's end to `end_ns`, which must be in the future. Extending needs free memory and
  * is limited by the policy; shortening always works. */
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns);
+/* Change the devices of a partition that waits: it takes `count` of `devices`, as many as before,
+ * or, with NULL, any. It keeps its start if it has room there, and is refused otherwise. */
+int engine_set_devices(struct engine *engine, const struct call *call, uint64_t id,
+                       const uint32_t *devices, uint32_t count);
+/* Change the class of a partition that waits: lower for its owner, higher for administrators. */
+int engine_set_priority(struct engine *engine, const struct call *call, uint64_t id,
+                        uint32_t priority);
 /* Change how a partition ends: those parts that `change` sets. Owners are bound by the policy
  * (allowed_on_expiry, max_grace), but may keep present values. */
 int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
@@ -316,6 +326,16 @@ uint64_t engine_waiting_count(const struct engine *engine);
 /* The first that waits after (start_ns, id), in order of starts; NULL at the end. O(log n). */
 const struct partition *engine_next_waiting(const struct engine *engine, int64_t start_ns,
                                             uint64_t after_id);
+/* The same of those on one device: O(log n) for each promise on it that starts or ends before the
+ * one that is found. */
+const struct partition *engine_next_waiting_on(const struct engine *engine, uint32_t device,
+                                               int64_t start_ns, uint64_t after_id);
+/* When the one that has waited longest was asked for; ENGINE_FOREVER if none waits. O(1). */
+int64_t engine_oldest_waiting(const struct engine *engine);
+/* The latest planned start; INT64_MIN if none waits. O(log n). */
+int64_t engine_last_start(const struct engine *engine);
+/* The smallest id of those on a device that end at exactly this moment; 0 if none. */
+uint64_t engine_ends_at(const struct engine *engine, uint32_t device, int64_t at_ns);
 /* Whether the plan is finished: else engine_advance has more to move, and engine_create, resizing
  * and extending begin with that. */
 bool engine_plan_is_finished(const struct engine *engine);

@@ -10,6 +10,7 @@
 #include "core/base/message.h"
 #include "engine.h"
 #include "holders.h"
+#include "placement.h"
 #include "policy.h"
 #include "queue.h"
 #include "timeline.h"
@@ -145,6 +146,10 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
 int admission_place(struct engine *engine, const struct call *call, const struct creation *creation,
                     const struct creation_terms *terms, struct partition *partition,
                     struct waiting *ret_waiting);
+/* Find the shares and the devices that a request takes or can move to. */
+int admission_devices(const struct engine *engine, const struct call *call,
+                      const struct request *request, const uint32_t *devices,
+                      struct partition *partition, struct waiting *waiting);
 /* Bar the devices on which the policy rules out what a request that waits has become. */
 void admission_bar(const struct engine *engine, const struct call *call, struct waiting *waiting);
 /* Check the duration and the number of the caller's partitions. */
@@ -152,10 +157,40 @@ int admission_check(const struct engine *engine, const struct call *call, int64_
 /* The bytes that a request amounts to on a device, if the device and the policy allow them. */
 int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
                     const struct request *request, uint64_t *ret_bytes);
-int admission_resize(const struct engine *engine, const struct call *call,
+/* Check the size or the duration of a share against the policy; `whole`: it is that of a request.
+ */
+int admission_fraction(const struct engine *engine, const struct call *call, uint32_t device,
+                       uint64_t bytes);
+int admission_duration(const struct engine *engine, const struct call *call, int64_t duration_ns,
+                       bool whole);
+/* Bytes free during all of [from_ns, until_ns), not counting `own` bytes of the promises there. */
+uint64_t admission_free(const struct engine *engine, uint32_t device, int64_t from_ns,
+                        int64_t until_ns, uint64_t own);
+static inline uint64_t admission_memory(const struct engine *engine, uint32_t device)
+{
+    return engine->devices[device].device.memory_bytes;
+}
+#define ADMISSION_NO_SPACE "Not enough available memory: "
+
+/* -- admission_change.c ---------------------------------------------------- */
+
+/* Check the limits of the owner and the group on what a partition is to be from now on. */
+int admission_limit(const struct engine *engine, const struct call *call,
+                    const struct partition *wanted);
+/* The device to take of those with room, for each answer to whether few are all free. */
+struct admission_choice {
+    bool any;
+    uint32_t free; /* devices that are all free */
+    uint32_t device[2];
+    struct placement_offer best[2];
+};
+/* Add a device with room. */
+void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
+                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
+int admission_resize(struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
-int admission_end(const struct engine *engine, const struct call *call,
-                  const struct partition *partition, int64_t end_ns);
+int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
+                  int64_t end_ns);
 
 /* -- operations.c: changes ------------------------------------------------- */
 
@@ -163,6 +198,12 @@ int admission_end(const struct engine *engine, const struct call *call,
  * the caller is enough. */
 int operations_find(const struct engine *engine, const struct call *call, uint64_t id, bool also,
                     struct entry **ret_entry);
+
+/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. `waiting`:
+ * what it has beside if it waits or has waited; NULL: the same as before. */
+int operations_change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                      const struct call *call, const struct partition *wanted,
+                      const struct waiting *waiting);
 
 /* -- queries.c -------------------------------------------------------------- */
 

@@ -54,10 +54,9 @@ static bool warns_now(const struct partition *before, struct partition *after, i
     return ending_settle(after, now_ns);
 }
 
-/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. One that
- * waits keeps its place and is asked for with what it has then. */
-static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
-                  const struct call *call, const struct partition *wanted)
+int operations_change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                      const struct call *call, const struct partition *wanted,
+                      const struct waiting *waiting)
 {
     struct partition after = *wanted;
     bool warns = warns_now(&entry->partition, &after, call->now_ns);
@@ -72,19 +71,23 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
     }
     journal_of(event, entry);
     event->after = after;
-    if (kind == EVENT_RESIZED && after.state == PARTITION_PENDING) {
-        event->waiting_after.amount = (struct amount){.bytes = after.shares[0].memory_bytes};
-        admission_bar(engine, call, &event->waiting_after);
-    }
+    if (waiting)
+        event->waiting_after = *waiting;
     journal_append(engine, event);
     event->after.change_seq = event->seq;
-    if (after.state == PARTITION_PENDING)
+    if (entry->waiter)
         index_move(engine, entry, &event->after, &event->waiting_after);
     else
         index_change(engine, entry, &event->after);
     if (warning)
         expiry_warn(engine, warning, entry);
     return 0;
+}
+
+static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                  const struct call *call, const struct partition *wanted)
+{
+    return operations_change(engine, entry, kind, call, wanted, NULL);
 }
 
 static int check_create(const struct call *call, const struct creation *creation)
@@ -280,7 +283,12 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
         r = accounts_check(engine, call, &after, priority_of(entry), entry);
     if (r)
         return r;
-    r = change(engine, entry, EVENT_RESIZED, call, &after);
+    /* One that waits, or will again, is asked for with what it has then. */
+    struct waiting waiting = entry->waiter ? entry->waiter->record : (struct waiting){0};
+    waiting.amount = (struct amount){.bytes = bytes};
+    admission_bar(engine, call, &waiting);
+    r = operations_change(engine, entry, EVENT_RESIZED, call, &after,
+                          entry->waiter ? &waiting : NULL);
     /* The same bytes may be less than it would have had on another device. */
     if (!r && (frees || after.state == PARTITION_PENDING))
         freed(engine, entry, call->now_ns);

@@ -65,6 +65,31 @@ struct partition {
     char name[PARTITION_NAME_MAX + 1]; /* label, or "" */
 };
 
+/* The number under which figures of one share are kept: that of a partition's only share is its id,
+ * of which 56 bits are used. */
+#define SHARE_KEY_BITS 56
+static inline uint64_t share_key(uint64_t id, uint32_t share_count, uint32_t index)
+{
+    return share_count > 1 ? id | (uint64_t)(index + 1) << SHARE_KEY_BITS : id;
+}
+/* The partition of such a number, and the index of its share. */
+static inline uint64_t share_key_id(uint64_t key)
+{
+    return key & ((UINT64_C(1) << SHARE_KEY_BITS) - 1);
+}
+static inline uint32_t share_key_index(uint64_t key)
+{
+    return key >> SHARE_KEY_BITS ? (uint32_t)(key >> SHARE_KEY_BITS) - 1 : 0;
+}
+/* The sum of a partition's shares, in bytes. */
+static inline uint64_t partition_bytes(const struct partition *partition)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        bytes += partition->shares[i].memory_bytes;
+    return bytes;
+}
+
 /* The word for an enum partition_state, such as "active", or "unknown". */
 const char *partition_state_text(uint32_t state);
 

@@ -6,6 +6,8 @@
  */
 #include "placement.h"
 
+#include "core/base/wide.h"
+
 /* Most sites that a request can take. */
 #define TAKE_MAX 64
 
@@ -59,27 +61,66 @@ static int64_t sites_earliest(const struct placement *placement, int64_t from_ns
     return count == placement->take ? first_ns[count - 1] : TIMELINE_NEVER;
 }
 
+bool placement_is_better(enum placement_rule rule, bool few_free, const struct placement_offer *a,
+                         const struct placement_offer *b)
+{
+    if (a->preferred != b->preferred)
+        return a->preferred;
+    if (rule == PLACEMENT_PACK)
+        return a->left < b->left;
+    if (few_free && a->free != b->free)
+        return b->free;
+    return (wide)a->left * b->memory > (wide)b->left * a->memory;
+}
+
+static struct placement_offer offer_of(const struct placement *placement, uint32_t i, int64_t at_ns)
+{
+    const struct placement_site *site = &placement->sites[i];
+    int64_t left = left_on(site, at_ns, timeline_later(at_ns, placement->duration_ns));
+
+    return (struct placement_offer){.left = left,
+                                    .memory = site->memory,
+                                    .free = left >= 0 && left == site->room,
+                                    .preferred = site->preferred};
+}
+
+/* Return whether few sites are all free. */
+static bool few_are_free(const struct placement *placement, int64_t at_ns)
+{
+    uint32_t count = 0;
+
+    if (placement->rule == PLACEMENT_PACK)
+        return false;
+    for (uint32_t i = 0; i < placement->site_count && count <= PLACEMENT_FEW; i++)
+        count += offer_of(placement, i, at_ns).free;
+    return count <= PLACEMENT_FEW;
+}
+
 /* Choose the sites with room at this moment that fit best. */
 static void choose(const struct placement *placement, int64_t at_ns, uint32_t *ret_sites)
 {
-    int64_t left[TAKE_MAX];
+    struct placement_offer taken[TAKE_MAX];
+    bool few_free = few_are_free(placement, at_ns);
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < placement->site_count; i++) {
-        const struct placement_site *site = &placement->sites[i];
-        int64_t rest = left_on(site, at_ns, timeline_later(at_ns, placement->duration_ns));
-        bool full = count == placement->take;
-        uint32_t place = full ? count - 1 : count;
+        const struct placement_offer offer = offer_of(placement, i, at_ns);
+        uint32_t place = count;
 
-        if (rest < 0 || (full && rest >= left[place]))
+        if (offer.left < 0)
             continue;
-        for (; place > 0 && left[place - 1] > rest; place--) {
-            left[place] = left[place - 1];
-            ret_sites[place] = ret_sites[place - 1];
+        while (place > 0 &&
+               placement_is_better(placement->rule, few_free, &offer, &taken[place - 1]))
+            place--;
+        if (place == placement->take)
+            continue;
+        count += count < placement->take;
+        for (uint32_t j = count - 1; j > place; j--) {
+            taken[j] = taken[j - 1];
+            ret_sites[j] = ret_sites[j - 1];
         }
-        left[place] = rest;
+        taken[place] = offer;
         ret_sites[place] = i;
-        count += !full;
     }
     for (uint32_t i = 1; i < count; i++) {
         uint32_t site = ret_sites[i], place = i;

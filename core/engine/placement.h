@@ -9,6 +9,8 @@
 
 #include "timeline.h"
 
+#include <stdbool.h>
+
 /* A device that may be taken. */
 struct placement_site {
     struct timeline *timeline;
@@ -16,7 +18,30 @@ struct placement_site {
     /* If the request is promised this share already, and is to move forward: its size, and since
      * when; before_ns is not later. Its own promise is not in its way. */
     int64_t own, own_ns;
+    int64_t memory; /* of the device; for PLACEMENT_SPREAD */
+    bool preferred; /* taken before those that are not */
 };
+
+/* Which of the sites with room at the same moment are taken. Numbers are those of the words of
+ * config/placement. */
+enum placement_rule {
+    PLACEMENT_PACK,   /* those with the least memory left at their busiest moment */
+    PLACEMENT_SPREAD, /* those with the smallest part taken then; but one that is all free only if
+                       * no other has room, or if more than two are */
+};
+/* So many sites that are all free count as few. */
+#define PLACEMENT_FEW 2
+
+/* What a site would be like with the share, at its busiest moment. */
+struct placement_offer {
+    int64_t left;   /* memory left */
+    int64_t memory; /* of the device */
+    bool free;      /* without the share, all of it */
+    bool preferred;
+};
+/* Whether `a` is to be taken before `b`. `few_free`: at most PLACEMENT_FEW offers are all free. */
+bool placement_is_better(enum placement_rule rule, bool few_free, const struct placement_offer *a,
+                         const struct placement_offer *b);
 
 /* Another limit: return the first moment >= from_ns from which it allows `duration_ns`;
  * TIMELINE_NEVER if that is not before before_ns. */
@@ -34,11 +59,12 @@ struct placement {
     const struct placement_limit *limits;
     uint32_t limit_count;
     int64_t from_ns, before_ns, duration_ns;
+    enum placement_rule rule;
 };
 
 /* The earliest moment >= from_ns and < before_ns; TIMELINE_NEVER if there is none. The indices of
- * the sites to take go to ret_sites, ascending: of those that have room then, the ones with the
- * least memory left at their busiest moment, the lowest index first. */
+ * the sites to take go to ret_sites, ascending: of those that have room then, the ones that the
+ * rule says, the lowest index first. */
 int64_t placement_earliest(const struct placement *placement, uint32_t *ret_sites);
 
 #endif

@@ -38,7 +38,6 @@ static int move(struct engine *engine, struct entry *entry, int64_t now_ns,
     event->after = *to;
     event->waiting_after.promised_ns = to->start_ns;
     journal_append(engine, event);
-    event->after.change_seq = event->seq;
     index_move(engine, entry, &event->after, &event->waiting_after);
     mark_left(engine, &event->before);
     return 0;
@@ -56,11 +55,11 @@ static int improve(struct engine *engine, struct entry *entry, int64_t now_ns, i
         before_ns = to.start_ns;
     part.share_count = 1;
     uint32_t count = plan_gather(engine, &to, waiting, engine->queue.pass.device);
-    if (!plan_place(engine, count, now_ns, before_ns, gang ? &part : &to))
+    if (!plan_place(engine, waiting, count, now_ns, before_ns, gang ? &part : &to))
         return 0;
     if (gang) {
         count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
-        if (!plan_place(engine, count, part.start_ns, before_ns, &to))
+        if (!plan_place(engine, waiting, count, part.start_ns, before_ns, &to))
             return 0;
     }
     return move(engine, entry, now_ns, &to);

@@ -12,8 +12,9 @@ static uint64_t own_bytes(const struct partition *partition, uint32_t device)
     return 0;
 }
 
-static void add_site(struct engine *engine, const struct partition *partition, uint32_t *count,
-                     uint32_t device, uint64_t bytes)
+static void add_site(const struct engine *engine, const struct partition *partition,
+                     const struct waiting *waiting, uint32_t *count, uint32_t device,
+                     uint64_t bytes)
 {
     struct device *known = &engine->devices[device];
     uint64_t own = own_bytes(partition, device);
@@ -23,25 +24,27 @@ static void add_site(struct engine *engine, const struct partition *partition, u
     engine->sites[*count] =
         (struct placement_site){.timeline = &known->timeline,
                                 .room = (int64_t)(known->device.memory_bytes - bytes),
+                                .preferred = waiting_prefers(waiting, device),
                                 .own = own >= bytes ? (int64_t)own : 0,
-                                .own_ns = partition->start_ns};
+                                .own_ns = partition->start_ns,
+                                .memory = (int64_t)known->device.memory_bytes};
     engine->site_shares[*count] = (struct share){.device = device, .memory_bytes = bytes};
     (*count)++;
 }
 
-uint32_t plan_gather(struct engine *engine, const struct partition *partition,
+uint32_t plan_gather(const struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; !waiting->anywhere && i < partition->share_count; i++) {
         if (only == ENGINE_DEVICE_ANY || only == partition->shares[i].device)
-            add_site(engine, partition, &count, partition->shares[i].device,
+            add_site(engine, partition, waiting, &count, partition->shares[i].device,
                      partition->shares[i].memory_bytes);
     }
     for (uint32_t i = 0; waiting->anywhere && i < engine->device_count; i++) {
         if ((only == ENGINE_DEVICE_ANY || only == i) && !waiting_is_barred(waiting, i))
-            add_site(engine, partition, &count, i,
+            add_site(engine, partition, waiting, &count, i,
                      units_amount_bytes(&waiting->amount, engine->devices[i].device.memory_bytes));
     }
     return count;
@@ -101,8 +104,8 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
     return rules->limit(rules->context, limit->partition, from_ns, before_ns, duration_ns);
 }
 
-bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t before_ns,
-                struct partition *partition)
+bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t count,
+                int64_t from_ns, int64_t before_ns, struct partition *partition)
 {
     struct limit limit = {.engine = engine, .partition = partition};
     struct placement_limit limits[2];
@@ -124,7 +127,9 @@ bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t 
                                         .limit_count = limit_count,
                                         .from_ns = from_ns,
                                         .before_ns = before_ns,
-                                        .duration_ns = partition->end_ns - partition->start_ns};
+                                        .duration_ns = partition->end_ns - partition->start_ns,
+                                        .rule =
+                                            waiting->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK};
     uint32_t sites[SHARE_MAX];
     int64_t at_ns = placement_earliest(&placement, sites);
 
@@ -134,5 +139,45 @@ bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t 
     partition->end_ns = timeline_later(at_ns, placement.duration_ns);
     for (uint32_t i = 0; i < partition->share_count; i++)
         partition->shares[i] = engine->site_shares[sites[i]];
+    return true;
+}
+
+void plan_take_out(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+
+    accounts_remove(engine, entry);
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        timeline_remove(&engine->devices[partition->shares[i].device].timeline,
+                        &entry->places[i].start, &entry->places[i].end);
+}
+
+void plan_put_in(struct engine *engine, struct entry *entry, const struct partition *where)
+{
+    const struct partition was = entry->partition;
+
+    entry->partition = *where;
+    accounts_add(engine, entry);
+    for (uint32_t i = 0; i < where->share_count; i++)
+        timeline_add(&engine->devices[where->shares[i].device].timeline, &entry->places[i].start,
+                     &entry->places[i].end, where->id, where->start_ns, where->end_ns,
+                     (int64_t)where->shares[i].memory_bytes);
+    entry->partition = was;
+}
+
+bool plan_place_new(struct engine *engine, const struct waiting *waiting, int64_t from_ns,
+                    int64_t before_ns, struct partition *partition)
+{
+    struct partition to = *partition;
+
+    /* Nothing that is promised to it counts as its own. */
+    to.id = 0;
+    to.state = PARTITION_ACTIVE;
+    uint32_t count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
+    if (!plan_place(engine, waiting, count, from_ns, before_ns, &to))
+        return false;
+    to.id = partition->id;
+    to.state = partition->state;
+    *partition = to;
     return true;
 }

@@ -127,7 +127,7 @@ static bool revert_one(struct engine *engine, struct revert *revert,
     } else if (event->kind == EVENT_CREATED) {
         index_remove(engine, entry);
         index_free_entry(entry);
-    } else if (event->before.state == PARTITION_PENDING) {
+    } else if (entry->waiter) {
         index_move(engine, entry, &event->before, &event->waiting_before);
     } else {
         index_change(engine, entry, &event->before);

@@ -121,6 +121,8 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     r = accounts_prepare(engine, &after);
     if (!r)
         r = accounts_check_owner(engine, call, entry, uid);
+    if (!r && uid != entry->partition.uid)
+        r = admission_limit(engine, call, &after);
     if (r)
         return r;
     /* Another owner has other friends. */

@@ -15,7 +15,16 @@
 /* Class of a request; higher ones come first. Numbers are stored in state files. */
 enum priority { PRIORITY_LOW = 0, PRIORITY_NORMAL = 1, PRIORITY_HIGH = 2, PRIORITIES };
 
-/* Words of the set of devices that are ruled out for a request. */
+/* The word for an enum priority, such as "normal", or "unknown". */
+static inline const char *waiting_priority_text(uint32_t priority)
+{
+    static const char *const words[] = {
+        [PRIORITY_LOW] = "low", [PRIORITY_NORMAL] = "normal", [PRIORITY_HIGH] = "high"};
+
+    return priority < PRIORITIES ? words[priority] : "unknown";
+}
+
+/* Words of a set of devices: those that are ruled out for a request, or preferred. */
 #define WAITING_BARRED_WORDS 2
 
 struct waiting {
@@ -31,6 +40,8 @@ struct waiting {
      * are ruled out together */
     uint64_t barred[WAITING_BARRED_WORDS];
     bool barred_beyond;
+    bool spread; /* takes the least loaded device, not the one where it fits best */
+    uint64_t preferred[WAITING_BARRED_WORDS]; /* devices that it takes before others */
 };
 
 /* Whether it is the record of something that waits or has waited, and not all zero. */
@@ -46,12 +57,30 @@ static inline bool waiting_is_barred(const struct waiting *waiting, uint32_t dev
     return waiting->barred[device / 64] >> device % 64 & 1;
 }
 
+static inline bool waiting_prefers(const struct waiting *waiting, uint32_t device)
+{
+    return device < 64 * WAITING_BARRED_WORDS && waiting->preferred[device / 64] >> device % 64 & 1;
+}
+
+/* Whether two requests can move to the same devices. */
+static inline bool waiting_same_devices(const struct waiting *a, const struct waiting *b)
+{
+    return a->anywhere == b->anywhere && a->barred[0] == b->barred[0] &&
+           a->barred[1] == b->barred[1] && a->barred_beyond == b->barred_beyond;
+}
+
 static inline void waiting_bar(struct waiting *waiting, uint32_t device)
 {
     if (device < 64 * WAITING_BARRED_WORDS)
         waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
     else
         waiting->barred_beyond = true;
+}
+
+static inline void waiting_prefer(struct waiting *waiting, uint32_t device)
+{
+    if (device < 64 * WAITING_BARRED_WORDS)
+        waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
 }
 
 /* Whether a record from the store makes sense. */

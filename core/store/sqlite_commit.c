@@ -98,7 +98,7 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
         return put_end(store, event, &record, offset_ns);
     if (event->after.state == PARTITION_PENDING) {
         record.waiting = event->waiting_after;
-        record.barred = sqlite_place_barred(store, &event->waiting_after);
+        sqlite_place_sets(store, &event->waiting_after, &record);
         if (record.waiting.give_up_ns > STORE_TIME_MAX)
             record.waiting.give_up_ns = STORE_TIME_MAX;
     }

@@ -55,15 +55,19 @@ struct store_partition_usage {
     struct store_usage usage;
 };
 
+struct store_device_set {
+    const struct store_device *const *devices;
+    size_t count;
+};
+
 /* A live partition as loaded. Devices of shares are engine indices if store_devices has registered
  * them, else ENGINE_DEVICE_ANY: use the keys. Pointers are valid during the call. */
 struct store_partition {
     struct partition partition;
     const struct store_device *devices[SHARE_MAX]; /* of its shares */
     struct store_usage usage;
-    const struct waiting *waiting; /* NULL: it does not wait. Its set of devices is empty: */
-    const struct store_device *const *barred; /* these are ruled out for it */
-    size_t barred_count;
+    const struct waiting *waiting; /* NULL: it does not wait. Its sets of devices are these: */
+    struct store_device_set barred, preferred;
 };
 
 /* How a partition ended. Wall clock times, because history outlives boots. */

@@ -28,6 +28,7 @@ ROWS = {
     'watchdog_interval': ('10', [('1', '1'), ('1m', '60')], ['0', 'max', 'x']),
     'watchdog_grace': ('60', [('0', '0'), ('2m', '120')], ['-1', 'x']),
     'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
+    'placement': ('pack', [('spread', 'spread'), ('pack', 'pack')], ['x', 'best']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
 }

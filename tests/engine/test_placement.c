@@ -75,29 +75,51 @@ static int64_t rest(uint32_t where, int64_t room, int64_t from, int64_t ticks)
     return least;
 }
 
+/* Whether the rule takes `a` before `b`; what is left on each is given. */
+static bool better(const struct placement *p, uint32_t a, int64_t left_a, uint32_t b,
+                   int64_t left_b, uint32_t free)
+{
+    const struct placement_site *x = &p->sites[a], *y = &p->sites[b];
+    bool free_a = left_a == x->room, free_b = left_b == y->room;
+
+    if (x->preferred != y->preferred)
+        return x->preferred;
+    if (p->rule == PLACEMENT_PACK)
+        return left_a < left_b;
+    if (free <= 2 && free_a != free_b)
+        return free_b;
+    return left_a * y->memory > left_b * x->memory;
+}
+
 /* Whether it can start at this tick, and on which sites. */
 static bool fits(const struct placement *p, const struct limit *limits, int64_t at, int64_t ticks,
                  uint32_t *sites)
 {
     bool taken[DEVICES] = {false};
+    uint32_t free = 0;
 
     for (uint32_t i = 0; i < p->limit_count; i++) {
         if (rest(limits[i].where, limits[i].room, at, ticks) < 0)
             return false;
     }
+    for (uint32_t i = 0; i < p->site_count; i++) {
+        int64_t left = rest(i, p->sites[i].room, at, ticks);
+
+        free += left >= 0 && left == p->sites[i].room;
+    }
     for (uint32_t n = 0; n < p->take; n++) {
-        int64_t best = INT64_MAX;
+        int64_t best = -1;
         uint32_t which = 0;
 
         for (uint32_t i = 0; i < p->site_count; i++) {
             int64_t left = rest(i, p->sites[i].room, at, ticks);
 
-            if (!taken[i] && left >= 0 && left < best) {
+            if (!taken[i] && left >= 0 && (best < 0 || better(p, i, left, which, best, free))) {
                 best = left;
                 which = i;
             }
         }
-        if (best == INT64_MAX)
+        if (best < 0)
             return false;
         taken[which] = true;
     }
@@ -123,7 +145,11 @@ static void compare(void)
     uint32_t found_sites[DEVICES], expected_sites[DEVICES];
 
     for (uint32_t i = 0; i < p.site_count; i++)
-        sites[i] = (struct placement_site){.timeline = &timelines[i], .room = below(6) - 1};
+        sites[i] = (struct placement_site){.timeline = &timelines[i],
+                                           .room = below(6) - 1,
+                                           .memory = 6 + below(3),
+                                           .preferred = below(4) == 0};
+    p.rule = below(2) ? PLACEMENT_PACK : PLACEMENT_SPREAD;
     for (uint32_t i = 0; i < p.limit_count; i++) {
         limits[i] = (struct limit){DEVICES + i, below(8)};
         functions[i] = (struct placement_limit){limit_earliest, &limits[i]};

@@ -101,8 +101,10 @@ static bool is_accepted(const struct suggest *suggest, const struct amount *amou
         return false;
     if (!suggest->scope)
         return true;
-    struct quota_ask ask = {
-        (uint64_t)most_ppm * suggest->take, 0, suggest->start_ns, duration_ns, 1, false, false};
+    struct quota_ask ask = {.ppm = (uint64_t)most_ppm * suggest->take,
+                            .start_ns = suggest->start_ns,
+                            .duration_ns = duration_ns,
+                            .class = 1};
     return quota_check(suggest->scope, &ask).verdict == QUOTA_ALLOWED;
 }
 
@@ -203,7 +205,8 @@ START_TEST(quotas_limit_a_search)
             fill_site(i, true);
             uint64_t memory = sites[i].memory_bytes;
             where[i] = (struct placement_site){
-                &timelines[i], (int64_t)(memory - units_amount_bytes(&amount, memory)), 0, 0};
+                .timeline = &timelines[i],
+                .room = (int64_t)(memory - units_amount_bytes(&amount, memory))};
         }
         fill_holder(&user, charges[0]);
         fill_holder(&group, charges[1]);
@@ -213,8 +216,13 @@ START_TEST(quotas_limit_a_search)
         struct quota_want want = {
             &scope, suggest.take * (uint64_t)fairshare_dominant_ppm(bytes, memory, 0), {NULL}};
         struct placement_limit limit = {quota_limit_earliest, &want};
-        struct placement placement = {where, SITES, suggest.take,     &limit,
-                                      1,     0,     HORIZON * SECOND, duration_ns};
+        struct placement placement = {.sites = where,
+                                      .site_count = SITES,
+                                      .take = suggest.take,
+                                      .limits = &limit,
+                                      .limit_count = 1,
+                                      .before_ns = HORIZON * SECOND,
+                                      .duration_ns = duration_ns};
         int64_t at_ns = placement_earliest(&placement, chosen);
 
         for (; suggest.start_ns < HORIZON * SECOND && found_ns == TIMELINE_NEVER;
