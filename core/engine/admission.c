@@ -375,6 +375,10 @@ int admission_end(const struct engine *engine, const struct call *call,
         r = check_duration(
             engine, call,
             from_ns < 0 && end_ns > INT64_MAX + from_ns ? INT64_MAX : end_ns - from_ns, false);
+    if (!r && end_ns > ENGINE_TIME_MAX)
+        r = refuse(REFUSED_INVALID, call->why,
+                   "The end of p%" PRIu64 " would be too far away; write an earlier one.",
+                   partition->id);
     for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = extend_share(engine, call, partition, &partition->shares[i], end_ns);
     return r;

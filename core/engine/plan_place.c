@@ -68,6 +68,8 @@ bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count,
                 int64_t before_ns, struct partition *partition)
 {
     struct limit limit = {&engine->queue, partition};
+    int64_t duration_ns = partition->end_ns - partition->start_ns;
+    int64_t last_ns = ENGINE_TIME_MAX - duration_ns;
     const struct placement_limit limits[] = {{limit_earliest, &limit}};
     const struct placement placement = {.sites = engine->sites,
                                         .site_count = count,
@@ -75,8 +77,8 @@ bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count,
                                         .limits = limits,
                                         .limit_count = engine->queue.rules.limit ? 1 : 0,
                                         .from_ns = from_ns,
-                                        .before_ns = before_ns,
-                                        .duration_ns = partition->end_ns - partition->start_ns,
+                                        .before_ns = before_ns > last_ns ? last_ns + 1 : before_ns,
+                                        .duration_ns = duration_ns,
                                         .rule = rule};
     uint32_t sites[SHARE_MAX];
     int64_t at_ns = placement_earliest(&placement, sites);
