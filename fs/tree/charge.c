@@ -7,6 +7,7 @@
 
 #include "core/base/array.h"
 #include "core/host/bookings.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,6 +77,9 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
     if (!engine_may_act(opener, partition) &&
         caller_in_group(tree, opener->pid, opener->gid, partition->gid))
         slot->opener_gid = partition->gid + 1;
+    /* No process belongs to what has not started. */
+    if (waits_is_pending(partition) && !opener_may(tree, slot, partition))
+        return -EACCES;
     return !opener_may(tree, slot, partition);
 }
 
@@ -183,7 +187,9 @@ static int add(struct tree *tree, struct write *write, struct shared_charge curr
         return -EPERM;
     }
     uint32_t index;
-    int r = charge_line_share(partition, write, line->device, &index);
+    int r = waits_check(tree, partition, &write->why);
+    if (!r)
+        r = charge_line_share(partition, write, line->device, &index);
     if (!r)
         r = bind(tree, partition, write->handle, index);
     return r ? r : fit(tree, partition, write, current, line->bytes);

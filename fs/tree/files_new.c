@@ -3,6 +3,11 @@
 #include "files_new.h"
 
 #include "caller.h"
+#include "files_quota.h"
+#include "series.h"
+#include "waits.h"
+
+#include "core/engine/timeline.h"
 #include "core/host/host.h"
 #include "event_text.h"
 
@@ -78,6 +83,10 @@ static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
     char size[32], when[40], devices[TREE_DEVICES_TEXT_MAX];
+    if (waits_is_pending(partition)) {
+        waits_reason(tree, partition, write->why.message, sizeof(write->why.message));
+        return;
+    }
     units_size_text(partition->shares[0].memory_bytes, size, sizeof(size));
     tree_devices_text(partition, devices);
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
@@ -121,20 +130,52 @@ static int check_devices(const struct tree *tree, struct write *write,
     return !r && word ? check_named(tree, write, &request->prefer) : r;
 }
 
-/* Grant a request. */
+/* Whether the request can be granted only now, on one device, in the class that all have. */
+static bool is_plain(const struct request *request)
+{
+    return !request->queue && !request->wait && !*request->start && !request->priority &&
+           request->gpus.count <= 1;
+}
+
+/* Read the words about when it starts, and in which class. */
+static int read_terms(struct tree *tree, struct write *write, const struct request *request,
+                      struct creation_terms *terms)
+{
+    struct refusal *why = &write->why;
+    *terms = (struct creation_terms){
+        .waits = request->queue || request->wait,
+        .fixed = *request->start,
+        .give_up_ns = request->wait ? timeline_later(tree->now_ns, request->wait) : ENGINE_FOREVER,
+        .priority = request->priority ? request->priority - 1 : PRIORITY_NORMAL};
+    if (terms->priority == PRIORITY_HIGH && !write->caller.admin)
+        return message_refuse(REFUSED_PERMISSION, why->message, sizeof(why->message),
+                              "Permission denied: priority=high is for administrators; write "
+                              "priority=normal or leave it out.");
+    if (!terms->fixed)
+        return 0;
+    struct series_start start;
+    int r = series_parse_start(request->start, strlen(request->start), tree_wall_ns(tree), &start,
+                               why->message, sizeof(why->message));
+    if (!r)
+        terms->start_ns = start.wall_ns - tree->offset_ns;
+    if (!r && terms->start_ns < tree->now_ns)
+        terms->start_ns = tree->now_ns; /* the second that has begun */
+    return r;
+}
+
 static int create(struct tree *tree, struct write *write, struct creation *creation)
 {
     const struct call *call = TREE_CALL(tree, &write->caller, &write->why);
     const request_gpus *gpus = &creation->request->gpus;
-    struct creation_terms terms = {.give_up_ns = ENGINE_FOREVER,
-                                   .priority = PRIORITY_NORMAL,
-                                   .gpus = gpus->count,
-                                   .devices = gpus->named.count ? gpus->named.device : NULL};
-    if (gpus->count > 1)
-        return engine_enqueue(tree->engine, call, creation, &terms, &write->result);
-    if (gpus->named.count)
+    struct creation_terms terms;
+    if (gpus->named.count == 1)
         creation->device = gpus->named.device[0];
-    return engine_create(tree->engine, call, creation, &write->result);
+    if (is_plain(creation->request))
+        return engine_create(tree->engine, call, creation, &write->result);
+    int r = read_terms(tree, write, creation->request, &terms);
+    terms.gpus = gpus->count;
+    terms.devices = gpus->named.count ? gpus->named.device : NULL;
+    return r ? r : engine_enqueue(tree->engine, call, creation, &terms, &write->result);
 }
 
 int files_new_store(struct tree *tree, struct write *write, uint32_t device)
@@ -149,6 +190,9 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
         r = check_access(tree, write, creation.owner_uid);
     if (!r)
         r = check_devices(tree, write, &request, device);
+    if (!r)
+        r = files_quota_group(tree, write, request.group, creation.owner_uid, creation.owner_gid,
+                              &request.quota_group);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
         r = create(tree, write, &creation);

@@ -52,7 +52,8 @@ bool tree_node_can_be_own(const struct node *node)
 /* Above the kind of directory are the bits of a device's number beyond OWN_OBJECT_BITS, and the
  * share of a link. */
 #define KIND_BITS 3
-_Static_assert(DIR_KINDS <= 1 << KIND_BITS && OWN_FILES <= 1 << 6, "kinds of directories");
+_Static_assert(DIR_KINDS <= (1 << KIND_BITS) + DIR_DEVICE && OWN_FILES <= 1 << 6,
+               "kinds of directories");
 _Static_assert(SHARE_MAX << KIND_BITS <= OWN_FILES, "links of a partition");
 
 static bool is_device(uint64_t dir)
