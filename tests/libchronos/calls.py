@@ -52,8 +52,8 @@ def every_call(mount):
         equal(caller.call(f'release {other}'), (0, ''))
     other = caller.id('create -1 0.25 60 alice')
     equal(mount.read('partitions', other, 'user'), 'alice')
-    equal(mount.read('partitions', other, 'device'), 'gpu1', 'the freest')
-    equal(caller.say('stats'), f'2 0 {80 << 30} 90.00 1 1 {80 << 30} 75.00 1')
+    equal(mount.read('partitions', other, 'device'), 'gpu0', 'the best fit')
+    equal(caller.say('stats'), f'2 0 {80 << 30} 65.00 2 1 {80 << 30} 100.00 0')
     equal(caller.call(f'release {other}'), (0, ''))
 
     equal(caller.call(f'extend {name} 600'), (0, ''))

@@ -217,27 +217,57 @@ int chronos_memory_read(struct chronos_memory *memory, const char *directory, ui
     return r;
 }
 
+/* Take the n-th word of a line, which is a number. */
+static int take_number(const char *line, int n, uint64_t *ret_number)
+{
+    char word[32];
+    for (; n > 1; n--) {
+        line += strcspn(line, " \n");
+        line += *line == ' ';
+    }
+    size_t length = strcspn(line, " \n");
+    if (length >= sizeof(word))
+        return -EINVAL;
+    memcpy(word, line, length);
+    word[length] = '\0';
+    return parse_number(word, ret_number);
+}
+
+/* Find the line of the device that the directory names: "gpu1 LIMIT USED ..." */
+static int find_line(const char *text, const char *directory, uint64_t *ret_limit,
+                     uint64_t *ret_used)
+{
+    const char *device = "";
+    size_t of = chronos_device_in(directory, &device);
+    while (*text != '\0' && (strncmp(text, device, of) != 0 || (of && text[of] != ' '))) {
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    int r = take_number(text, 2, ret_limit);
+    return r ? r : take_number(text, 3, ret_used);
+}
+
 int chronos_read_share(const char *directory, uint64_t *ret_limit, uint64_t *ret_used)
 {
     char path[PATH_MAX], text[SUMMARY_MAX];
-    const char *device = "";
-    size_t of = chronos_device_in(directory, &device);
+    uint64_t limit, used = 0;
     int r = make_path(directory, "devices", path);
     ssize_t got = r;
-    while (!r && (got = fd_read_text(AT_FDCWD, path, text, sizeof(text))) == -EINTR)
-        ;
-    if (got < 0)
-        return (int)got;
-    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line != '\0') {
-        unsigned long long limit, used;
-        if ((of && (strncmp(line, device, of) != 0 || line[of] != ' ')) ||
-            sscanf(line, "%*s %llu %llu", &limit, &used) != 2)
-            continue;
-        *ret_limit = limit;
-        *ret_used = used;
-        return 0;
+    do {
+        got = r ? r : fd_read_text(AT_FDCWD, path, text, sizeof(text));
+    } while (got == -EINTR);
+    if (got >= 0) {
+        r = find_line(text, directory, &limit, &used);
+    } else { /* of a version that knows one device a partition */
+        r = chronos_read_number(directory, "memory_limit", &limit);
+        if (!r && chronos_read_number(directory, "memory_used", &used) < 0)
+            used = 0;
     }
-    return -EINVAL;
+    if (r)
+        return r;
+    *ret_limit = limit;
+    *ret_used = used;
+    return 0;
 }
 
 bool chronos_has_ended(const char *directory)
