@@ -15,6 +15,15 @@
 /* Class of a request; higher ones come first. Numbers are stored in state files. */
 enum priority { PRIORITY_LOW = 0, PRIORITY_NORMAL = 1, PRIORITY_HIGH = 2, PRIORITIES };
 
+/* The word for an enum priority, such as "normal", or "unknown". */
+static inline const char *waiting_priority_text(uint32_t priority)
+{
+    static const char *const words[] = {
+        [PRIORITY_LOW] = "low", [PRIORITY_NORMAL] = "normal", [PRIORITY_HIGH] = "high"};
+
+    return priority < PRIORITIES ? words[priority] : "unknown";
+}
+
 /* Words of a set of devices: those that are ruled out for a request, or preferred. */
 #define WAITING_BARRED_WORDS 2
 
@@ -48,17 +57,24 @@ static inline bool waiting_is_barred(const struct waiting *waiting, uint32_t dev
     return waiting->barred[device / 64] >> device % 64 & 1;
 }
 
+static inline bool waiting_prefers(const struct waiting *waiting, uint32_t device)
+{
+    return device < 64 * WAITING_BARRED_WORDS && waiting->preferred[device / 64] >> device % 64 & 1;
+}
+
+/* Whether two requests can move to the same devices. */
+static inline bool waiting_same_devices(const struct waiting *a, const struct waiting *b)
+{
+    return a->anywhere == b->anywhere && a->barred[0] == b->barred[0] &&
+           a->barred[1] == b->barred[1] && a->barred_beyond == b->barred_beyond;
+}
+
 static inline void waiting_bar(struct waiting *waiting, uint32_t device)
 {
     if (device < 64 * WAITING_BARRED_WORDS)
         waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
     else
         waiting->barred_beyond = true;
-}
-
-static inline bool waiting_prefers(const struct waiting *waiting, uint32_t device)
-{
-    return device < 64 * WAITING_BARRED_WORDS && waiting->preferred[device / 64] >> device % 64 & 1;
 }
 
 static inline void waiting_prefer(struct waiting *waiting, uint32_t device)

@@ -3,7 +3,7 @@
  * Internals of the SQLite adapter. Each file uses only those before it: sqlite_error.c makes
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
- * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
+ * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests, sqlite_usage.c usage,
  * sqlite_place.c has lists of devices as blobs, sqlite_prune.c drops what is too much,
  * sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write,
  * sqlite_backup.c writes backups, sqlite.c is the port, and sqlite_restore.c makes a state of a
@@ -61,6 +61,7 @@ enum statement {
     SQL_DEVICE_PUT,
     SQL_GUEST_INSERT,
     SQL_GUEST_FORGET,
+    SQL_USAGE_REBASE,
     SQL_COUNT
 };
 
@@ -296,6 +297,17 @@ int sqlite_guest_put(struct sqlite_store *store, const struct engine_event *even
 /* Forget the guests of a partition. An SQLite code. */
 int sqlite_guest_forget(struct sqlite_store *store, uint64_t id);
 int sqlite_guest_load(struct sqlite_store *store, const struct store_sink *sink,
+                      struct message *message);
+
+/* -- sqlite_usage.c -- */
+
+/* Whether a row of the table `setting` is a record of usage, or the beginning of its time. */
+#define SQLITE_IS_USAGE "key >= 'usage/' AND key < 'usage0'"
+/* Write the records that an event has changed. An SQLite code. */
+int sqlite_usage_put(struct sqlite_store *store, const struct engine_event *event);
+/* Move the beginning of time to the present clock. An SQLite code. */
+int sqlite_usage_rebase(struct sqlite_store *store);
+int sqlite_usage_load(struct sqlite_store *store, const struct store_sink *sink,
                       struct message *message);
 
 /* -- sqlite_place.c -- */

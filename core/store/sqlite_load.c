@@ -104,9 +104,11 @@ static int load_settings(struct sqlite_store *store, const struct store_sink *si
 {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX], last[ENGINE_KEY_MAX] = "";
     int code = 0;
-    struct sqlite_row row = sqlite_rows_begin(
-        store, "setting",
-        "SELECT key, value FROM setting WHERE NOT (" SQLITE_IS_GUEST ") ORDER BY key", message);
+    struct sqlite_row row =
+        sqlite_rows_begin(store, "setting",
+                          "SELECT key, value FROM setting WHERE NOT (" SQLITE_IS_GUEST ")"
+                          " AND NOT (" SQLITE_IS_USAGE ") ORDER BY key",
+                          message);
     while (!code && sqlite_rows_next(&row)) {
         sqlite_row_line(&row, 0, 1, key, sizeof(key));
         sqlite_row_line(&row, 1, 1, value, sizeof(value));
@@ -330,6 +332,8 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
         store->shift_ns = store_clock_shift(&store->clock.clock, clock);
     if (!r)
         r = load_settings(store, sink, message);
+    if (!r)
+        r = sqlite_usage_load(store, sink, message);
     if (!r)
         r = load_partitions(store, sink, message);
     if (!r)

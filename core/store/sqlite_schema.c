@@ -76,6 +76,7 @@ static const struct column columns[] = {
     {"by_uid", COLUMN_U32, IN(by_uid), ENDED, 0, UINT32_MAX},
     {"shares", COLUMN_BLOB, IN(shares), BOTH | ADDED, SQLITE_SHARE_BYTES,
      (SHARE_MAX - 1) * SQLITE_SHARE_BYTES},
+    {"quota_group", COLUMN_U32, IN(p.quota_group), LIVE | ADDED, 0, UINT32_MAX},
     {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), LIVE | ADDED, TIME},
     {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), LIVE | ADDED, TIME},
     {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), LIVE | ADDED, TIME},

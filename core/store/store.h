@@ -13,6 +13,7 @@
 #include "core/base/boot_id.h"
 #include "core/base/message.h"
 #include "core/engine/engine.h"
+#include "core/engine/usage_record.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -93,6 +94,9 @@ struct store_reply {
 struct store_sink {
     void *context;
     int (*setting)(void *context, const char *key, const char *value);
+    /* What an account or a group has used, and since when the time of usage counts. */
+    int (*usage)(void *context, const struct usage_record *record);
+    int (*origin)(void *context, int64_t origin_ns);
     int (*partition)(void *context, const struct store_partition *partition);
     /* A guest of a partition, by id and uid. One of a partition that is not there was left by a
      * program that knows no guests: ignore it. */
