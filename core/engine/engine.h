@@ -145,7 +145,7 @@ struct engine_event {
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
     uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
     /* of a partition that is pending, or was since the engine started; else all zero */

@@ -107,11 +107,11 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
 bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t count,
                 int64_t from_ns, int64_t before_ns, struct partition *partition)
 {
-    int64_t duration_ns = partition->end_ns - partition->start_ns;
-    int64_t last_ns = ENGINE_TIME_MAX - duration_ns;
     struct limit limit = {.engine = engine, .partition = partition};
     struct placement_limit limits[2];
     uint32_t limit_count = 0;
+    int64_t duration_ns = partition->end_ns - partition->start_ns;
+    int64_t last_ns = ENGINE_TIME_MAX - duration_ns;
 
     if (engine->queue.rules.limit)
         limits[limit_count++] = (struct placement_limit){limit_earliest, &limit};
