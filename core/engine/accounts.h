@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "fairshare.h"
 #include "quota.h"
+#include "usage_record.h"
 
 /* Settings of this prefix are quotas: default/KEY, user/UID/KEY and group/GID/KEY, the keys of
  * quota.def. */
@@ -20,20 +21,6 @@ enum holder_kind { HOLDER_DEFAULT, HOLDER_USER, HOLDER_GROUP };
 /* Write the key of the setting for a limit. Return `key`. */
 const char *accounts_setting_key(enum holder_kind kind, uint32_t id, enum quota_key limit,
                                  char key[static ENGINE_KEY_MAX]);
-
-/* What a holder has used, apart from what its present partitions say. */
-struct usage_record {
-    bool group;
-    uint32_t id;   /* account, or gid */
-    int64_t epoch; /* see fairshare.h; not of groups */
-    wide booked;
-    struct quota_spent day, week;
-};
-
-/* A change of one, with an event. */
-struct usage_change {
-    struct usage_record before, after;
-};
 
 /* Restore the beginning of usage's time (fairshare_scale), and a record. Before any change. */
 void engine_restore_origin(struct engine *engine, int64_t origin_ns);

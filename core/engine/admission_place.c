@@ -47,12 +47,8 @@ void admission_choose(const struct engine *engine, const struct request *request
 /* Set the devices to take first. Those beyond the set are taken as any other. */
 static void prefer(const struct request *request, struct waiting *waiting)
 {
-    for (uint32_t i = 0; i < request->prefer.count; i++) {
-        uint32_t device = request->prefer.device[i];
-
-        if (device < 64 * WAITING_BARRED_WORDS)
-            waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
-    }
+    for (uint32_t i = 0; i < request->prefer.count; i++)
+        waiting_prefer(waiting, request->prefer.device[i]);
 }
 
 /* Check the devices that the request names, and set its shares, in order of devices. */

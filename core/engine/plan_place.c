@@ -207,7 +207,6 @@ void plan_move(struct engine *engine, struct engine_event *event, struct entry *
     if (engine->policy.promise_slack_ppm == 0)
         event->waiting_after.promised_ns = to->start_ns;
     journal_append(engine, event);
-    event->after.change_seq = event->seq;
     index_move(engine, entry, &event->after, &event->waiting_after);
     mark_left(engine, &event->before);
 }

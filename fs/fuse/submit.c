@@ -5,11 +5,14 @@
  */
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/engine/accounts.h"
+#include "fs/tree/calendar_windows.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
 #include "fs/tree/follow.h"
 #include "fs/tree/names.h"
 #include "fs/tree/status.h"
+#include "fs/tree/waits.h"
 #include "invalidate.h"
 #include "server.h"
 
@@ -38,13 +41,26 @@
 
 /* -- time --------------------------------------------------------------------------- */
 
-static void read_clocks(struct tree *tree)
+/* The days and weeks of quotas, as far ahead as they are listed. */
+void submit_set_calendar(struct server *server)
 {
+    struct tree *tree = &server->tree;
+    calendar_windows_fill(&server->windows, tree_wall_ns(tree), tree->offset_ns);
+    engine_set_calendar(tree->engine, &server->windows.quota);
+    server->calendar_until_ns = server->windows.week_ns[CALENDAR_WEEKS / 2];
+}
+
+static void read_clocks(struct server *server)
+{
+    struct tree *tree = &server->tree;
     tree->now_ns = clock_boottime_ns();
     int64_t offset_ns = clock_realtime_ns() - tree->now_ns;
     int64_t step_ns = offset_ns - tree->offset_ns;
-    if (step_ns > STEP_NS || step_ns < -STEP_NS)
+    bool stepped = step_ns > STEP_NS || step_ns < -STEP_NS;
+    if (stepped)
         tree->offset_ns = offset_ns;
+    if (stepped || tree->now_ns >= server->calendar_until_ns)
+        submit_set_calendar(server);
 }
 
 /* A timer that fires too early costs less than setting it for every request. */
@@ -76,7 +92,7 @@ void submit_arm_next(struct server *server)
 static void tick(struct server *server, bool pauses)
 {
     struct tree *tree = &server->tree;
-    read_clocks(tree);
+    read_clocks(server);
     bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
     bool waits = pauses && tree->now_ns < server->portion_ns + PAUSE_NS;
     if (engine_advance_some(tree->engine, tree->now_ns, waits ? 0 : PORTION))
@@ -87,7 +103,7 @@ static void tick(struct server *server, bool pauses)
     if (!due)
         return;
     bool more = engine_next_wakeup(tree->engine) <= tree->now_ns;
-    read_clocks(tree); /* ending them took a while */
+    read_clocks(server); /* ending them took a while */
     if (more)
         server->portion_ns = tree->now_ns;
 }
@@ -125,7 +141,12 @@ static void send_policy(struct server *server)
 static struct store_item log_event(struct tree *tree, const struct engine_event *event, char *line)
 {
     struct store_item item = {.event = event, .line = line};
+    if (event->kind == EVENT_MOVED) { /* the pass has a line */
+        *line = '\0';
+        return item;
+    }
     tree_event_line(tree, event, line, STORE_LINE_MAX);
+    event_log_skip(&tree->events, tree_line_silent(line));
     event_log_append(&tree->events, event->seq, event->before.change_seq,
                      tree_event_account(tree, event), line);
     if (!event_kind_is_end(event->kind))
@@ -202,10 +223,42 @@ static void publish(struct server *server, struct change *change)
     submit_arm_next(server);
 }
 
+/* Note a pass that has moved requests, with their number, on each device. Out of memory: the line
+ * is missing. */
+static void note_passes(struct tree *tree)
+{
+    uint32_t moved;
+    for (uint32_t device = 0;
+         (device = waits_next_device(tree, device, &moved)) != ENGINE_DEVICE_ANY; device++) {
+        const struct partition about = {
+            .uid = ENGINE_UID_NONE, .share_count = 1, .shares[0].device = device};
+        char details[32];
+        snprintf(details, sizeof(details), "moved=%u", (unsigned)moved);
+        if (moved)
+            engine_note(tree->engine, tree->now_ns, &about, tree->shared->admin_uid, "forward",
+                        details);
+    }
+}
+
+/* Take the events, with lines of passes that are finished. */
+static struct engine_event *take_new(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    struct engine_event *events = engine_take_events(tree->engine), **last = &events;
+    for (; *last; last = &(*last)->next)
+        waits_note(tree, *last);
+    if (waits_is_news(tree)) {
+        note_passes(tree);
+        *last = engine_take_events(tree->engine);
+        poll_wake_queues(server);
+    }
+    return events;
+}
+
 void submit_events(struct server *server, const struct change *answer)
 {
     struct tree *tree = &server->tree;
-    struct engine_event *events = engine_take_events(tree->engine);
+    struct engine_event *events = take_new(server);
     if (!events && !answer && record_due_ns(server) > tree->now_ns)
         return;
     struct change *change = change_new(server, events, answer);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "planned.h"
+
+#include "core/base/ns.h"
+#include "core/engine/engine.h"
+#include "core/engine/fairshare.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEVICE_BYTES (UINT64_C(80) << 30)
+#define FIRST_UID    1000
+#define WHOLE_PPM    1000000
+
+/* What the order of users is made from. Usage changes with time only, so that of a moment is
+ * computed once. */
+struct account {
+    struct fairshare fairshare;
+    uwide usage;
+    int64_t usage_ns;
+};
+
+struct planned {
+    struct jobs *jobs;
+    struct engine *engine;
+    struct account *accounts;
+    struct fairshare_scale scale;
+    int64_t now_ns;
+    size_t next;     /* job to come */
+    size_t *running; /* jobs that hold devices */
+    size_t running_count;
+    size_t *by_id; /* job of a partition; ids count up from 1 */
+    uint64_t *ids;
+};
+
+static void check(int r, const struct refusal *why, const char *what)
+{
+    if (!r)
+        return;
+    fprintf(stderr, "%s: %d: %s\n", what, r, r > 0 && why ? why->message : strerror(-r));
+    exit(1);
+}
+
+static void time_text(void *context, int64_t at_ns, char *text, size_t size)
+{
+    (void)context;
+    snprintf(text, size, "%" PRId64 " s", at_ns / NS_PER_SECOND);
+}
+
+static uwide usage_of(struct planned *planned, uint32_t uid)
+{
+    struct account *account = &planned->accounts[uid - FIRST_UID];
+
+    if (account->usage_ns != planned->now_ns) {
+        account->usage = fairshare_usage(&account->fairshare, &planned->scale, planned->now_ns);
+        account->usage_ns = planned->now_ns;
+    }
+    return account->usage;
+}
+
+static int by_usage(void *context, uint32_t a, uint32_t b)
+{
+    return fairshare_compare(usage_of(context, a), FAIRSHARE_WEIGHT_ONE, usage_of(context, b),
+                             FAIRSHARE_WEIGHT_ONE);
+}
+
+static uint64_t held_ppm(const struct job *job)
+{
+    return (uint64_t)job->gpus * job->milli * (WHOLE_PPM / JOBS_WHOLE);
+}
+
+static void note_start(struct planned *planned, size_t index, const struct partition *partition)
+{
+    struct job *job = &planned->jobs->job[index];
+
+    job->start_s = partition->start_ns / NS_PER_SECOND;
+    for (uint32_t i = 0; i < job->gpus; i++)
+        job->devices[i] = partition->shares[i].device;
+    planned->running[planned->running_count++] = index;
+    fairshare_hold(&planned->accounts[job->user].fairshare, &planned->scale, held_ppm(job),
+                   partition->start_ns, planned->now_ns);
+}
+
+static void note_end(struct planned *planned, size_t index, const struct partition *partition)
+{
+    struct job *job = &planned->jobs->job[index];
+
+    job->end_s = partition->end_ns / NS_PER_SECOND;
+    for (size_t i = 0; i < planned->running_count; i++) {
+        if (planned->running[i] == index)
+            planned->running[i--] = planned->running[--planned->running_count];
+    }
+    fairshare_drop(&planned->accounts[job->user].fairshare, &planned->scale, held_ppm(job),
+                   partition->start_ns, planned->now_ns);
+}
+
+/* Note what the engine did. */
+static void note_events(struct planned *planned)
+{
+    struct engine_event *events = engine_take_events(planned->engine);
+
+    for (const struct engine_event *event = events; event; event = event->next) {
+        size_t index = planned->by_id[event->after.id];
+
+        if (event->kind == EVENT_STARTED ||
+            (event->kind == EVENT_CREATED && event->after.state == PARTITION_ACTIVE))
+            note_start(planned, index, &event->after);
+        else if (event_kind_is_end(event->kind))
+            note_end(planned, index, &event->after);
+    }
+    engine_events_free(events);
+}
+
+/* End jobs that need less time than they asked for, as their users do. Others run until the engine
+ * ends them. */
+static void release_finished(struct planned *planned)
+{
+    for (size_t i = 0; i < planned->running_count; i++) {
+        size_t index = planned->running[i];
+        const struct job *job = &planned->jobs->job[index];
+        struct caller caller = {.uid = FIRST_UID + job->user};
+        struct refusal why;
+
+        if (job->run_s < job->asked_s &&
+            (job->start_s + job->run_s) * NS_PER_SECOND == planned->now_ns)
+            check(engine_release(planned->engine, ENGINE_CALL(planned->now_ns, 0, &caller, &why),
+                                 planned->ids[index]),
+                  &why, "release");
+    }
+}
+
+static void submit(struct planned *planned, size_t index)
+{
+    struct job *job = &planned->jobs->job[index];
+    uint32_t uid = FIRST_UID + job->user;
+    struct caller caller = {.uid = uid, .gid = uid, .admin = true};
+    struct request request = {
+        .amount = {.is_share = true, .digits = job->milli, .scale = JOBS_WHOLE},
+        .duration_ns = job->asked_s * NS_PER_SECOND};
+    struct creation creation = {
+        .request = &request, .device = ENGINE_DEVICE_ANY, .owner_uid = uid, .owner_gid = uid};
+    struct creation_terms terms = {
+        .waits = true, .give_up_ns = ENGINE_FOREVER, .priority = job->priority, .gpus = job->gpus};
+    struct refusal why;
+
+    check(engine_enqueue(planned->engine, ENGINE_CALL(planned->now_ns, 0, &caller, &why), &creation,
+                         &terms, &planned->ids[index]),
+          &why, "enqueue");
+    planned->by_id[planned->ids[index]] = index;
+    const struct waiting *waiting = engine_waiting(planned->engine, planned->ids[index]);
+    job->promised_s = (waiting ? waiting->promised_ns : planned->now_ns) / NS_PER_SECOND;
+    note_events(planned);
+}
+
+/* The next moment at which something happens; ENGINE_FOREVER: never. */
+static int64_t next_moment(const struct planned *planned)
+{
+    int64_t next_ns = engine_next_wakeup(planned->engine);
+
+    if (planned->next < planned->jobs->count) {
+        int64_t at_ns = planned->jobs->job[planned->next].submit_s * NS_PER_SECOND;
+        next_ns = at_ns < next_ns ? at_ns : next_ns;
+    }
+    for (size_t i = 0; i < planned->running_count; i++) {
+        const struct job *job = &planned->jobs->job[planned->running[i]];
+        int64_t at_ns = (job->start_s + job->run_s) * NS_PER_SECOND;
+        next_ns = at_ns < next_ns ? at_ns : next_ns;
+    }
+    return next_ns;
+}
+
+static void set_up(struct planned *planned, uint32_t device_count,
+                   const struct planned_rules *rules)
+{
+    size_t count = planned->jobs->count;
+    struct engine_device device = {DEVICE_BYTES, true};
+    uint32_t index;
+
+    planned->scale = (struct fairshare_scale){.half_life_ns = rules->half_life_s * NS_PER_SECOND};
+    planned->running = jobs_allocate(count, sizeof(*planned->running));
+    planned->by_id = jobs_allocate(count + 1, sizeof(*planned->by_id));
+    planned->ids = jobs_allocate(count, sizeof(*planned->ids));
+    planned->accounts = jobs_allocate(planned->jobs->users, sizeof(*planned->accounts));
+    for (uint32_t i = 0; i < planned->jobs->users; i++)
+        planned->accounts[i].usage_ns = -1;
+    check(engine_new(time_text, NULL, &planned->engine), NULL, "engine");
+    for (uint32_t i = 0; i < device_count; i++)
+        check(engine_add_device(planned->engine, &device, &index), NULL, "device");
+    engine_set_rules(planned->engine, &(struct engine_rules){.order = rules->fair ? by_usage : NULL,
+                                                             .context = planned,
+                                                             .forward = rules->forward});
+}
+
+void planned_run(struct jobs *jobs, uint32_t device_count, const struct planned_rules *rules)
+{
+    struct planned planned = {.jobs = jobs};
+
+    set_up(&planned, device_count, rules);
+    while ((planned.now_ns = next_moment(&planned)) != ENGINE_FOREVER) {
+        release_finished(&planned);
+        check(engine_advance(planned.engine, planned.now_ns), NULL, "advance");
+        note_events(&planned);
+        while (planned.next < jobs->count &&
+               jobs->job[planned.next].submit_s * NS_PER_SECOND == planned.now_ns)
+            submit(&planned, planned.next++);
+    }
+    engine_free(planned.engine);
+    free(planned.running);
+    free(planned.by_id);
+    free(planned.ids);
+    free(planned.accounts);
+}
