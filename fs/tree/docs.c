@@ -16,6 +16,8 @@ static const struct {
     {DIR_CONFIG, "/chronos/config"},
     {DIR_USERS, "/chronos/users"},
     {DIR_USER, "/chronos/users/NAME"},
+    {DIR_GROUPS, "/chronos/groups"},
+    {DIR_GROUP, "/chronos/groups/NAME"},
     {DIR_DEVICE, "/chronos/gpuN"},
     {DIR_PARTITIONS, "/chronos/partitions"},
     {DIR_PARTITION, "/chronos/gpuN/pN"},
@@ -29,7 +31,10 @@ static void print_chapter(enum dir_kind kind, const char *title)
     if (row->name)
         printf("\n| file | %s | |\n|---|---|---|\n", kind == DIR_CONFIG ? "default" : "mode");
     for (; row->name; row++) {
-        const char *value = kind == DIR_CONFIG ? policy_find(row->name)->default_value : NULL;
+        const struct policy_row *policy = kind == DIR_CONFIG ? policy_find(row->name) : NULL;
+        const char *value = policy               ? policy->default_value
+                            : kind == DIR_CONFIG ? "pending 10" /* of quota */
+                                                 : NULL;
         if (value)
             printf("| %s | %s%s%s | %s |\n", row->name, *value ? "`" : "", value, *value ? "`" : "",
                    row->doc);

@@ -31,7 +31,7 @@ static void reset(void)
 
 static void says(const struct quota_ask *ask, const char *message)
 {
-    const struct quota_message_names names = {"lab", moment, NULL};
+    const struct quota_message_names names = {"Your", "lab", moment, NULL};
     struct quota_answer answer = quota_check(&scope, ask);
     struct refusal why = {""};
 
@@ -43,7 +43,7 @@ static void says(const struct quota_ask *ask, const char *message)
 
 START_TEST(hours)
 {
-    struct quota_ask ask = {DEVICE / 2, 0, 4 * DAY, 3 * HOUR, 1, false};
+    struct quota_ask ask = {DEVICE / 2, 0, 4 * DAY, 3 * HOUR, 1, false, false};
 
     user.limits.limit[QUOTA_HOURS_WEEK] = 20 * GPU_HOUR;
     quota_put(&user, &calendar, &charge, 1, DEVICE, DAY, DAY + 19 * HOUR + HOUR / 2, 0);
@@ -73,7 +73,7 @@ END_TEST
 
 START_TEST(amounts)
 {
-    struct quota_ask ask = {DEVICE, 0, 0, 3 * HOUR, 1, false};
+    struct quota_ask ask = {DEVICE, 0, 0, 3 * HOUR, 1, false, false};
 
     user.limits.limit[QUOTA_FRACTION] = DEVICE * 3 / 2;
     quota_put(&user, &calendar, &charge, 1, DEVICE, 2 * HOUR, 5 * HOUR, 0);
@@ -87,7 +87,7 @@ END_TEST
 
 START_TEST(requests)
 {
-    struct quota_ask ask = {DEVICE, 0, 3 * DAY, 3 * HOUR, 2, true};
+    struct quota_ask ask = {DEVICE, 0, 3 * DAY, 3 * HOUR, 2, true, false};
 
     user.pending = 10;
     says(&ask, "Your quota allows 10 requests to wait, and 10 wait; wait until one starts, or "
