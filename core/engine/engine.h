@@ -28,6 +28,7 @@
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY  UINT32_MAX
+#define ENGINE_SERIES_NEW  UINT64_MAX /* it is the first */
 #define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -91,6 +92,7 @@ struct creation_terms {
     uint32_t priority;       /* enum priority */
     uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
+    uint64_t series;         /* id of the first of its series, or ENGINE_SERIES_NEW; 0 none */
 };
 
 /* What would fit in place of a request, as the devices say; the policy has not been asked. */
@@ -384,5 +386,8 @@ void engine_events_free(struct engine_event *events);
  * are not reused. Partitions past their end expire again at the next engine_advance. -ENOMEM:
  * nothing was reverted; -EINVAL: the events do not match the engine's state. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
+/* Revert all changes whose events have not been taken, as if they had not been made. 0 or -ENOMEM:
+ * nothing was reverted. */
+int engine_undo(struct engine *engine);
 
 #endif

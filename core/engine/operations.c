@@ -146,6 +146,8 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
         return -ENOMEM;
     }
     partition->id = engine->next_id++;
+    if (partition->series == ENGINE_SERIES_NEW)
+        partition->series = partition->id;
     journal_append(engine, event);
     partition->change_seq = event->seq;
     event->after = entry->partition = *partition;
@@ -176,6 +178,7 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
                                   .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .series = terms ? terms->series : 0,
                                   .quota_group = request->quota_group,
                                   .created_wall_ns = call->wall_ns,
                                   .hold = request->hold ? creation->hold : 0,
