@@ -13,6 +13,7 @@
  *   journal.c     events, in order; revert.c undoes them
  *   index.c       live partitions, in all orders
  *   queue.c       those that wait, in fair order; plan.c moves them, plan_place.c finds places
+ *   repair.c      plans again what has no room any more, and appointments
  *   placement.c   the earliest moment on several devices
  *   timeline.c    promised memory over time; timeline_search.c, the first gap in it
  *   request.c, request.def  grammar of requests

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #define ENGINE_FOREVER     INT64_MAX
+#define ENGINE_TIME_MAX    (INT64_C(1) << 62) /* no partition ends later: the store keeps it */
 #define ENGINE_MESSAGE_MAX 256
 #define ENGINE_KEY_MAX     192 /* setting key, including NUL */
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
@@ -130,6 +131,7 @@ enum event_kind {
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
     EVENT_PRIORITY,  /* one that waits: its class */
+    EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -306,6 +308,16 @@ bool engine_is_known(const struct engine *engine, uint64_t id);
 /* When to call engine_advance next; ENGINE_FOREVER if never; INT64_MIN while the plan is not
  * finished. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
+
+/* Plan those requests elsewhere, in fair order, whose devices are gone or have become too small
+ * since they were promised: after restoring, before the first engine_advance. If one starts later
+ * than promised, there is an EVENT_DELAYED. A promise that has no other place stays on record.
+ * -ENOMEM: some are not done. */
+int engine_repair_plan(struct engine *engine, int64_t now_ns);
+/* The wall clock may have been set: move fixed starts that are more than a second from their time
+ * of day with it if there is room (EVENT_MOVED, also to later), but not into the past. Others keep
+ * their engine time, with an EVENT_DELAYED. -ENOMEM: some are not done. */
+int engine_keep_appointments(struct engine *engine, int64_t now_ns, int64_t wall_ns);
 
 /* -- queries -------------------------------------------------------------- */
 
