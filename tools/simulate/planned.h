@@ -10,9 +10,8 @@
 #include <stdbool.h>
 
 struct planned_rules {
-    bool fair;           /* order by usage, else by arrival */
-    uint32_t forward;    /* as config/forward */
-    int64_t half_life_s; /* of usage */
+    bool fair;        /* order by usage, else by arrival */
+    uint32_t forward; /* as config/forward */
 };
 
 /* Let the engine schedule the jobs on so many equal devices. */
