@@ -117,7 +117,8 @@ enum event_kind {
     EVENT_NOTE,      /* something for the event log: key, value */
     EVENT_SHARED,    /* guest came */
     EVENT_UNSHARED,  /* guest went */
-    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier */
+    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier. No
+                      * change_seq: thousands can move at once, and the log has no line of them */
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
     EVENT_PRIORITY,  /* one that waits: its class */
@@ -325,6 +326,16 @@ uint64_t engine_waiting_count(const struct engine *engine);
 /* The first that waits after (start_ns, id), in order of starts; NULL at the end. O(log n). */
 const struct partition *engine_next_waiting(const struct engine *engine, int64_t start_ns,
                                             uint64_t after_id);
+/* The same of those on one device: O(log n) for each promise on it that starts or ends before the
+ * one that is found. */
+const struct partition *engine_next_waiting_on(const struct engine *engine, uint32_t device,
+                                               int64_t start_ns, uint64_t after_id);
+/* When the one that has waited longest was asked for; ENGINE_FOREVER if none waits. O(1). */
+int64_t engine_oldest_waiting(const struct engine *engine);
+/* The latest planned start; INT64_MIN if none waits. O(log n). */
+int64_t engine_last_start(const struct engine *engine);
+/* The smallest id of those on a device that end at exactly this moment; 0 if none. */
+uint64_t engine_ends_at(const struct engine *engine, uint32_t device, int64_t at_ns);
 /* Whether the plan is finished: else engine_advance has more to move, and engine_create, resizing
  * and extending begin with that. */
 bool engine_plan_is_finished(const struct engine *engine);

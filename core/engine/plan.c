@@ -38,7 +38,6 @@ static int move(struct engine *engine, struct entry *entry, int64_t now_ns,
     event->after = *to;
     event->waiting_after.promised_ns = to->start_ns;
     journal_append(engine, event);
-    event->after.change_seq = event->seq;
     index_move(engine, entry, &event->after, &event->waiting_after);
     mark_left(engine, &event->before);
     return 0;

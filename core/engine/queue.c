@@ -116,7 +116,22 @@ static void update_node(struct avl_node *node)
         lesser(at->least_start[own], index_rounded(at->entry->partition.start_ns));
 }
 
-static const struct avl_kind kind_start = {compare_start, NULL};
+/* Keep when the first of the subtree was asked for. */
+static void update_start(struct avl_node *node)
+{
+    struct waiter *at = avl_entry(node, struct waiter, by_start);
+    const struct avl_node *const children[] = {node->left, node->right};
+
+    at->oldest_ns = at->record.asked_ns;
+    for (int i = 0; i < 2; i++) {
+        const struct waiter *child = avl_entry_const(children[i], struct waiter, by_start);
+
+        if (children[i] && child->oldest_ns < at->oldest_ns)
+            at->oldest_ns = child->oldest_ns;
+    }
+}
+
+static const struct avl_kind kind_start = {compare_start, update_start};
 static const struct avl_kind kind_give_up = {compare_give_up, NULL};
 static const struct avl_kind kind_node = {compare_nodes, update_node};
 

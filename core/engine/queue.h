@@ -38,6 +38,7 @@ struct queue_place {
 struct waiter {
     struct waiting record;
     struct avl_node by_start;   /* start_ns, id */
+    int64_t oldest_ns;          /* in the subtree below by_start: when the first was asked for */
     struct avl_node by_give_up; /* give_up_ns, id; only if it ever gives up */
     uint32_t account;           /* in the order of the trees */
     uint32_t size;              /* 0 to QUEUE_SIZES - 1 */

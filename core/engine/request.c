@@ -120,6 +120,44 @@ static int take_request_label(struct request_text value, request_label *label, c
     return 0;
 }
 
+static int take_request_ns(struct request_text value, request_ns *ns, char *message, size_t size)
+{
+    return units_parse_duration(value.text, value.length, ns, message, size);
+}
+
+/* What it says is up to those who know the calendar. */
+static int take_request_when(struct request_text value, request_when *when, char *message,
+                             size_t size)
+{
+    char quoted[MESSAGE_QUOTED_MAX];
+
+    if (value.length >= sizeof(*when)) {
+        message_quote(value.text, value.length, quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is too long; write at most %d characters.", quoted,
+                              REQUEST_WHEN_MAX);
+    }
+    memcpy(*when, value.text, value.length);
+    (*when)[value.length] = 0;
+    return 0;
+}
+
+static int take_request_priority(struct request_text value, request_priority *priority,
+                                 char *message, size_t size)
+{
+    char quoted[MESSAGE_QUOTED_MAX];
+
+    for (uint32_t i = 0; i < PRIORITIES; i++) {
+        if (same(value.text, value.length, waiting_priority_text(i))) {
+            *priority = i + 1;
+            return 0;
+        }
+    }
+    message_quote(value.text, value.length, quoted);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not a priority; write low, normal or high.", quoted);
+}
+
 static int refuse_device(struct request_text word, char *message, size_t size)
 {
     char quoted[MESSAGE_QUOTED_MAX];
@@ -228,6 +266,7 @@ static int take_warn(struct request_text value, struct request *request, char *m
         return take_##kind(text, &request->name, message, size);                                   \
     }
 #define PLAN(name, option, value, doc)
+#define PLAIN(name, value, kind, doc) KEY(name, , value, kind, doc)
 #define BARE(name, doc)                                                                            \
     TAKE(name)                                                                                     \
     {                                                                                              \
@@ -238,6 +277,7 @@ static int take_warn(struct request_text value, struct request *request, char *m
 
 const struct request_word request_words[] = {
 #define KEY(name, option, value, kind, doc) {#name, value, doc, take_##name},
+#define PLAIN(name, value, kind, doc)       {#name, value, doc, take_##name},
 #define BARE(name, doc)                     {#name, NULL, doc, take_##name},
 #include "request.def"
     {NULL, NULL, NULL, NULL},
@@ -247,6 +287,7 @@ const struct request_word request_words[] = {
 enum {
     KNOWN_MAX = 1
 #define KEY(name, option, value, kind, doc) +sizeof(", " #name "=")
+#define PLAIN(name, value, kind, doc)       +sizeof(", " #name "=")
 #define BARE(name, doc)                     +sizeof(", " #name)
 #include "request.def"
 };
@@ -265,9 +306,8 @@ static int refuse_word(struct request_text field, char *message, size_t size)
     for (const struct request_word *word = request_words; word->name; word++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s%s", used ? ", " : "",
                                  word->name, word->value ? "=" : "");
-    return message_refuse(
-        REFUSED_INVALID, message, size,
-        "\"%s\" is not a known word; after amount and duration, write any of: %s.", quoted, known);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not a known word; write any of: %s.", quoted, known);
 }
 
 static int take_word(struct request_text field, unsigned *seen, struct request *request,
@@ -297,6 +337,22 @@ static int take_word(struct request_text field, unsigned *seen, struct request *
     return word->take(value, request, message, size);
 }
 
+/* Refuse words that contradict each other. */
+static int check_together(const struct request *request, char *message, size_t size)
+{
+    const char *waits = request->queue ? "queue" : "wait=";
+
+    if (*request->start && (request->queue || request->wait))
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The words start= and %s exclude each other: a reservation starts at "
+                              "its time or not at all; leave one of them out.",
+                              waits);
+    if (request->pack && request->spread)
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The words pack and spread exclude each other; write one of them.");
+    return 0;
+}
+
 int request_parse(const char *text, size_t length, struct request *ret_request, char *message,
                   size_t size)
 {
@@ -320,9 +376,8 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
                                  size);
     while (!r && (field = next_field(&rest)).length > 0)
         r = take_word(field, &seen, &request, message, size);
-    if (!r && request.pack && request.spread)
-        r = message_refuse(REFUSED_INVALID, message, size,
-                           "The words pack and spread exclude each other; write one of them.");
+    if (!r)
+        r = check_together(&request, message, size);
     if (!r)
         *ret_request = request;
     return r;

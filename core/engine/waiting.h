@@ -15,6 +15,15 @@
 /* Class of a request; higher ones come first. Numbers are stored in state files. */
 enum priority { PRIORITY_LOW = 0, PRIORITY_NORMAL = 1, PRIORITY_HIGH = 2, PRIORITIES };
 
+/* The word for an enum priority, such as "normal", or "unknown". */
+static inline const char *waiting_priority_text(uint32_t priority)
+{
+    static const char *const words[] = {
+        [PRIORITY_LOW] = "low", [PRIORITY_NORMAL] = "normal", [PRIORITY_HIGH] = "high"};
+
+    return priority < PRIORITIES ? words[priority] : "unknown";
+}
+
 /* Words of a set of devices: those that are ruled out for a request, or preferred. */
 #define WAITING_BARRED_WORDS 2
 

@@ -140,7 +140,8 @@ static void handle_event(struct host *host, const struct work_item *item)
     }
     /* No other event affects holders, and names can change a thousand times a second. */
     const bool shares = kind == EVENT_SHARED || kind == EVENT_UNSHARED;
-    if (kind == EVENT_CREATED || kind == EVENT_HANDED || shares)
+    const bool begins = kind == EVENT_CREATED || kind == EVENT_STARTED;
+    if (begins || kind == EVENT_HANDED || shares)
         access_touch(host->access);
     int r = allocations_put(&host->allocations, partition, item->event.account);
     if (!r && shares)
@@ -150,7 +151,7 @@ static void handle_event(struct host *host, const struct work_item *item)
         host_start_over(partition->id);
     if (kind == EVENT_UNSHARED)
         host_settle(host, partition->id);
-    if (kind == EVENT_CREATED)
+    if (begins)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);

@@ -246,6 +246,7 @@ static int restore_line(void *context, uint64_t seq, const char *line)
         break;
     }
     struct tree *tree = &restore->server->tree;
+    event_log_skip(&tree->events, tree_line_silent(line));
     return event_log_append(&tree->events, seq, previous, tree_line_account(tree, line), line);
 }
 
@@ -305,7 +306,7 @@ static uint64_t mark_of(const char *state_dir)
     return hash_text(HASH_START, text);
 }
 
-/* List all live partitions for the host thread. */
+/* List all partitions that have begun for the host thread. */
 static int list_live(struct server *server, struct host_start *start)
 {
     struct tree *tree = &server->tree;
@@ -316,6 +317,8 @@ static int list_live(struct server *server, struct host_start *start)
     if (!start->live || charge_owed(tree, &server->handles, &owed, &owed_count))
         return -ENOMEM;
     for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id) {
+        if (p->state == PARTITION_PENDING) /* it comes with its start */
+            continue;
         const struct guests *guests = engine_guests(tree->engine, p->id);
         struct guests *copy = guests ? malloc(sizeof(*copy)) : NULL;
         if (guests && !copy)

@@ -252,6 +252,8 @@ unsigned poll_find(struct tree *tree, const struct node *node, const struct file
                    const struct shared_handle *handle);
 /* Note that pollers of files that these events changed are to be woken. */
 void poll_wake(struct server *server, const struct engine_event *events);
+/* If a pass of the plan is finished: show it, and note those who poll queues. */
+void poll_wake_queues(struct server *server);
 /* Note that all are: a wake-up may have been lost with the last worker. */
 void poll_wake_all(struct server *server);
 /* Wake some of those. Call it between requests. */

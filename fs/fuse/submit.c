@@ -12,6 +12,7 @@
 #include "fs/tree/follow.h"
 #include "fs/tree/names.h"
 #include "fs/tree/status.h"
+#include "fs/tree/waits.h"
 #include "invalidate.h"
 #include "server.h"
 
@@ -140,7 +141,12 @@ static void send_policy(struct server *server)
 static struct store_item log_event(struct tree *tree, const struct engine_event *event, char *line)
 {
     struct store_item item = {.event = event, .line = line};
+    if (event->kind == EVENT_MOVED) { /* the pass has a line */
+        *line = '\0';
+        return item;
+    }
     tree_event_line(tree, event, line, STORE_LINE_MAX);
+    event_log_skip(&tree->events, tree_line_silent(line));
     event_log_append(&tree->events, event->seq, event->before.change_seq,
                      tree_event_account(tree, event), line);
     if (!event_kind_is_end(event->kind))
@@ -217,10 +223,42 @@ static void publish(struct server *server, struct change *change)
     submit_arm_next(server);
 }
 
+/* Note a pass that has moved requests, with their number, on each device. Out of memory: the line
+ * is missing. */
+static void note_passes(struct tree *tree)
+{
+    uint32_t moved;
+    for (uint32_t device = 0;
+         (device = waits_next_device(tree, device, &moved)) != ENGINE_DEVICE_ANY; device++) {
+        const struct partition about = {
+            .uid = ENGINE_UID_NONE, .share_count = 1, .shares[0].device = device};
+        char details[32];
+        snprintf(details, sizeof(details), "moved=%u", (unsigned)moved);
+        if (moved)
+            engine_note(tree->engine, tree->now_ns, &about, tree->shared->admin_uid, "forward",
+                        details);
+    }
+}
+
+/* Take the events, with lines of passes that are finished. */
+static struct engine_event *take_new(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    struct engine_event *events = engine_take_events(tree->engine), **last = &events;
+    for (; *last; last = &(*last)->next)
+        waits_note(tree, *last);
+    if (waits_is_news(tree)) {
+        note_passes(tree);
+        *last = engine_take_events(tree->engine);
+        poll_wake_queues(server);
+    }
+    return events;
+}
+
 void submit_events(struct server *server, const struct change *answer)
 {
     struct tree *tree = &server->tree;
-    struct engine_event *events = engine_take_events(tree->engine);
+    struct engine_event *events = take_new(server);
     if (!events && !answer && record_due_ns(server) > tree->now_ns)
         return;
     struct change *change = change_new(server, events, answer);

@@ -5,6 +5,7 @@
 #include "core/gpu/gpu.h"
 #include "files.h"
 #include "files_new.h"
+#include "waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,19 @@ SHOW(schedule)
     return 0;
 }
 
+SHOW(queue)
+{
+    (void)uid;
+    waits_print(tree, (uint32_t)node->object, out);
+    return 0;
+}
+
+static bool watch_queue(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    *ret_change = tree->waits.device_seq[node->object];
+    return true;
+}
+
 SHOW(sharing)
 {
     (void)tree;
@@ -186,7 +200,11 @@ const struct file_row files_device[] = {
      .doc = "per cent that can be requested now, such as `50.00`"},
     {"schedule", 0444, FRESH_NEVER, show_schedule,
      .doc = "free memory over time: a line for now and for each future change (time, per cent, "
-            "bytes), at most 64"},
+            "bytes), at most 64; partitions that wait are in it"},
+    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
+     .doc = "partitions that wait for their start on this device, by start, at most 4096 lines: "
+            "id, user, share, seconds, class, start as planned, start at the latest, devices; poll "
+            "reports changes"},
     {"context", 0644, FRESH_NEVER, show_context, store_context,
      .doc = "bytes charged to a partition for the context of each process that uses CUDA, as "
             "measured at the start; 0 if it was not. Administrators can set it, and `default` "

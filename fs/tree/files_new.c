@@ -3,8 +3,12 @@
 #include "files_new.h"
 
 #include "caller.h"
-#include "core/host/host.h"
 #include "files_quota.h"
+#include "series.h"
+#include "waits.h"
+
+#include "core/engine/timeline.h"
+#include "core/host/host.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -78,10 +82,56 @@ static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
     char size[32], when[40];
+    if (waits_is_pending(partition)) {
+        waits_reason(tree, partition, write->why.message, sizeof(write->why.message));
+        return;
+    }
     units_size_text(partition->shares[0].memory_bytes, size, sizeof(size));
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
     snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s.",
              (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
+}
+
+/* Whether the request can be granted only now, in the class that all have. */
+static bool is_plain(const struct request *request)
+{
+    return !request->queue && !request->wait && !*request->start && !request->priority;
+}
+
+/* Read the words about when it starts, and in which class. */
+static int read_terms(struct tree *tree, struct write *write, const struct request *request,
+                      struct creation_terms *terms)
+{
+    struct refusal *why = &write->why;
+    *terms = (struct creation_terms){
+        .waits = request->queue || request->wait,
+        .fixed = *request->start,
+        .give_up_ns = request->wait ? timeline_later(tree->now_ns, request->wait) : ENGINE_FOREVER,
+        .priority = request->priority ? request->priority - 1 : PRIORITY_NORMAL};
+    if (terms->priority == PRIORITY_HIGH && !write->caller.admin)
+        return message_refuse(REFUSED_PERMISSION, why->message, sizeof(why->message),
+                              "Permission denied: priority=high is for administrators; write "
+                              "priority=normal or leave it out.");
+    if (!terms->fixed)
+        return 0;
+    struct series_start start;
+    int r = series_parse_start(request->start, strlen(request->start), tree_wall_ns(tree), &start,
+                               why->message, sizeof(why->message));
+    if (!r)
+        terms->start_ns = start.wall_ns - tree->offset_ns;
+    if (!r && terms->start_ns < tree->now_ns)
+        terms->start_ns = tree->now_ns; /* the second that has begun */
+    return r;
+}
+
+static int create(struct tree *tree, struct write *write, const struct creation *creation)
+{
+    const struct call *call = TREE_CALL(tree, &write->caller, &write->why);
+    struct creation_terms terms;
+    if (is_plain(creation->request))
+        return engine_create(tree->engine, call, creation, &write->result);
+    int r = read_terms(tree, write, creation->request, &terms);
+    return r ? r : engine_enqueue(tree->engine, call, creation, &terms, &write->result);
 }
 
 int files_new_store(struct tree *tree, struct write *write, uint32_t device)
@@ -99,8 +149,7 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
                               &request.quota_group);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
-        r = engine_create(tree->engine, TREE_CALL(tree, &write->caller, &write->why), &creation,
-                          &write->result);
+        r = create(tree, write, &creation);
     if (r)
         return r;
     if (request.hold)

@@ -4,6 +4,7 @@
 #include "files_new.h"
 #include "metrics.h"
 #include "status.h"
+#include "waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,14 @@ SHOW(metrics)
     (void)node;
     (void)uid;
     metrics_print(tree, out);
+    return 0;
+}
+
+SHOW(queue)
+{
+    (void)node;
+    (void)uid;
+    waits_print(tree, ENGINE_DEVICE_ANY, out);
     return 0;
 }
 
@@ -212,6 +221,13 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
     return true;
 }
 
+static bool watch_queue(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    (void)node;
+    *ret_change = tree->waits.seq;
+    return true;
+}
+
 static uint64_t size_unknown(struct tree *tree, const struct node *node)
 {
     (void)tree;
@@ -236,6 +252,8 @@ const struct file_row files_root[] = {
     {"history", 0444, FRESH_NEVER, .log = log_history, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
+    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
+     .doc = "partitions that wait for their start, on all devices, as in `gpuN/queue`"},
     {"mine", 0444, FRESH_NEVER, show_mine,
      .doc = "ids of the reader's own partitions, one per line"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},

@@ -251,6 +251,29 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
                      (unsigned long long)steps[i].count);
 }
 
+/* Print what waits for its start. */
+static void print_waiting(const struct tree *tree, struct strbuf *out)
+{
+    const struct engine *engine = tree->engine;
+    const uint64_t count = engine_waiting_count(engine);
+    const int64_t now_ns = tree->now_ns;
+    const int64_t oldest_ns = count ? now_ns - engine_oldest_waiting(engine) : 0;
+    const int64_t last_ns = count ? engine_last_start(engine) - now_ns : 0;
+    print_head("chronos_waiting_partitions", "gauge", NULL,
+               "Partitions that wait for their start, reservations included.", out);
+    strbuf_print(out, "chronos_waiting_partitions %llu\n", (unsigned long long)count);
+    print_head("chronos_oldest_wait_seconds", "gauge", "seconds",
+               "Time since the one that has waited longest was asked for.", out);
+    strbuf_print(out, "chronos_oldest_wait_seconds %lld\n", (long long)(oldest_ns / NS_PER_SECOND));
+    print_head("chronos_last_start_seconds", "gauge", "seconds",
+               "Time until the last of their starts.", out);
+    strbuf_print(out, "chronos_last_start_seconds %lld\n", (long long)units_seconds_up(last_ns));
+    print_head("chronos_promised_starts", "counter", NULL,
+               "Partitions that have waited and started since the worker did.", out);
+    strbuf_print(out, "chronos_promised_starts_total %llu\n",
+                 (unsigned long long)tree->waits.started);
+}
+
 void metrics_print(struct tree *tree, struct strbuf *out)
 {
     print_head("chronos_device_info", "gauge", NULL, "Properties of the device.", out);
@@ -272,6 +295,7 @@ void metrics_print(struct tree *tree, struct strbuf *out)
     print_users(tree, out);
     print_head("chronos_partitions", "gauge", NULL, "Live partitions.", out);
     strbuf_print(out, "chronos_partitions %llu\n", (unsigned long long)engine_count(tree->engine));
+    print_waiting(tree, out);
     print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);
     strbuf_print(out, "chronos_worker_starts_total %llu\n",
                  (unsigned long long)atomic_load(&tree->shared->worker_starts));
