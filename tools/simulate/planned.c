@@ -130,7 +130,7 @@ static int64_t next_moment(const struct planned *planned)
         int64_t at_ns = (job->start_s + job->run_s) * NS_PER_SECOND;
         next_ns = at_ns < next_ns ? at_ns : next_ns;
     }
-    return next_ns;
+    return next_ns > planned->now_ns ? next_ns : planned->now_ns; /* the plan may not be finished */
 }
 
 static void set_up(struct planned *planned, uint32_t device_count,
