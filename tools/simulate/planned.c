@@ -133,6 +133,19 @@ static int64_t next_moment(const struct planned *planned)
     return next_ns > planned->now_ns ? next_ns : planned->now_ns; /* the plan may not be finished */
 }
 
+/* Set what "NAME=VALUE" says. */
+static void set(struct engine *engine, const char *setting)
+{
+    struct caller root = {.admin = true, .root = true};
+    const char *value = strchr(setting, '=');
+    char key[ENGINE_KEY_MAX];
+    struct refusal why;
+
+    snprintf(key, sizeof(key), "config/%.*s", value ? (int)(value - setting) : 99, setting);
+    check(engine_set(engine, ENGINE_CALL(0, 0, &root, &why), key, value ? value + 1 : ""), &why,
+          setting);
+}
+
 static void set_up(struct planned *planned, uint32_t device_count,
                    const struct planned_rules *rules)
 {
@@ -148,8 +161,9 @@ static void set_up(struct planned *planned, uint32_t device_count,
         check(engine_add_device(planned->engine, &device, &index), NULL, "device");
     engine_set_rules(planned->engine,
                      &(struct engine_rules){.order = rules->fair ? engine_order_by_usage : NULL,
-                                            .context = planned->engine,
-                                            .forward = rules->forward});
+                                            .context = planned->engine});
+    for (uint32_t i = 0; i < rules->setting_count; i++)
+        set(planned->engine, rules->settings[i]);
 }
 
 void planned_run(struct jobs *jobs, uint32_t device_count, const struct planned_rules *rules)
