@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Commands for what waits, against a tree of plain files: requests, waiting for a start and an
-end, the queue, suggestions and series."""
+"""Commands for what waits, against a tree of plain files: requests, waiting for a start and an end,
+the queue, suggestions and series."""
 import json
 import os
 import pwd
@@ -203,7 +203,7 @@ class Queue(Waiting):
         self.assertEqual(self.as_json("queue")[1], {
             "id": "p13", "user": QUEUE[1].split()[1], "fraction": 1.0, "duration_seconds": 7200,
             "priority": "high", "start": START, "promised": PROMISED,
-            "devices": ["gpu0", "gpu1"]})
+            "fixed": False, "devices": ["gpu0", "gpu1"]})
         self.tree.put("queue")
         self.assertEqual((self.answer("queue"), self.as_json("queue")), ("", []))
 

@@ -139,6 +139,24 @@ def waits(mount):
     equal(caller.end(), 0)
 
 
+def starts(mount):
+    """One that waits is pending, not active, until its start."""
+    caller = Caller(mount.dir)
+    whole = caller.id('request 0 1 1d')
+    r, lines = caller.call('suggest 0 0.5 600')
+    check(r == 0 and lines.endswith('.'), lines)
+    later = caller.id('request 0 0.5 600 queue')
+    caller.call(f'watch {later}')
+    equal(caller.call('wait 0'), (3, ''))
+    equal(caller.call(f'get {later} start'), (0, mount.read('partitions', whole, 'expires')))
+    equal(caller.call(f'release {whole}'), (0, ''))
+    equal(caller.call('wait 20000'), (1, ''))
+    equal(caller.call(f'release {later}'), (0, ''))
+    caller.fails('suggest 0 0.5 0', 22)
+    caller.fails('suggest 99 0.5 600', 19)
+    equal(caller.end(), 0)
+
+
 def holds(mount):
     """The handle holds; a killed program, a forked child, and an execution."""
     def lives(name):
@@ -349,7 +367,7 @@ def main():
             threads(mount)
         return
     with lib.mounted('2x80G') as mount:
-        for case in (every_call, members, environment, waits, holds, strangers, ended_between,
+        for case in (every_call, members, environment, waits, starts, holds, strangers, ended_between,
                      daemon_again, closed, finding):
             case(mount)
             equal(mount.partitions(), [], case.__name__)

@@ -102,11 +102,11 @@ static bool take_row(void *context, int r, const struct chronos_partition *parti
         loading->r = r;
     if (r || !select_passes(loading->select, partition) ||
         strcmp(partition->record.value[CHRONOS_PARTITION_STATE], "pending") == 0)
-        return loading->r == 0;
+        return !loading->r;
     loading->r = array_reserve(top->rows, loading->room, top->row_count + 1) ? -ENOMEM : 0;
     if (!loading->r)
         top->rows[top->row_count++] = row_of(partition);
-    return loading->r == 0;
+    return !loading->r;
 }
 
 static int load_rows(const struct chronos_mount *mount, const struct select *select,
