@@ -92,6 +92,12 @@ struct creation_terms {
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
 };
 
+/* What would fit in place of a request, as the devices say; the policy has not been asked. */
+struct suggestions {
+    uint32_t largest_ppm; /* of each device, for the time asked for; 0: nothing */
+    int64_t longest_ns;   /* for the amount asked for, at most the time; 0: not for a second */
+};
+
 /* What the engine knows of a device. */
 struct engine_device {
     uint64_t memory_bytes;
@@ -217,6 +223,15 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
  * is PARTITION_PENDING until then. */
 int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
                    const struct creation_terms *terms, uint64_t *ret_id);
+/* Return whether a request would be accepted now, with the record that it would get (id 0), or why
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition);
+/* Find what would be accepted now in place of a request that does not fit. */
+int engine_suggest(const struct engine *engine, const struct call *call,
+                   const struct creation *creation, const struct creation_terms *terms,
+                   struct suggestions *ret_suggestions);
 /* Return whether engine_release would end the partition, or why not. */
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */
