@@ -27,7 +27,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 #define CHRONOS_ID_SIZE    32   /* room for the id of any partition, such as "p12" */
-#define CHRONOS_ANY_DEVICE (-1) /* the device with the greatest free share */
+#define CHRONOS_ANY_DEVICE (-1) /* the device that config/placement chooses */
 
 /* A tree, and the partitions that are held through it. As long as a handle exists, umount(8) finds
  * the tree busy; stopping chronosfs works. */

@@ -95,6 +95,7 @@ class Partition:
             self.wait(until="active")
         if self._joins:
             self._joins = False
+            self._moved()
             self.join()
         if not self.active:
             raise PartitionEnded(f"{self.partition_id} has ended.", errno.ENODEV)
@@ -379,6 +380,8 @@ class Partition:
             state = self._wait_on(deadline, until)
             if state == "ended" and until == "active":
                 raise PartitionEnded(f"{self.partition_id} ended before it started.", errno.ENODEV)
+            if until == "active" and state != "pending" and state not in ("dead", "moved"):
+                self._moved()  # to where it started
             if state not in ("dead", "moved"):
                 return state != "pending" and (until == "active" or state == "ended")
             now = time.monotonic()

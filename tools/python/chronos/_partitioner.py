@@ -131,7 +131,7 @@ class Partitioner:
                prefer: Devices | None = None, group: str | None = None) -> Partition:
         """Ask for a part of a device for a time, and take this program into it.
 
-        device: a number, or "any" for the one with the greatest free share.
+        device: a number, or "any" for the one that config/placement chooses.
         memory: a fraction such as 0.5, or text such as "50%" or "20G".
         duration: seconds, a timedelta, or text such as "1h30m".
         user: whom it is for; administrators only. This program does not join it then.
