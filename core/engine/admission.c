@@ -9,8 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define NO_SPACE "Not enough available memory: "
-
 __extension__ typedef unsigned __int128 uint128;
 
 /* What one device can offer for a request. */
@@ -20,18 +18,12 @@ struct offer {
     uint64_t free;  /* bytes free during the whole requested time */
 };
 
-static uint64_t memory_of(const struct engine *engine, uint32_t device)
-{
-    return engine->devices[device].device.memory_bytes;
-}
-
-/* Bytes free during all of [from_ns, until_ns), not counting `own` bytes of the promises there. */
-static uint64_t free_within(const struct engine *engine, uint32_t device, int64_t from_ns,
-                            int64_t until_ns, uint64_t own)
+uint64_t admission_free(const struct engine *engine, uint32_t device, int64_t from_ns,
+                        int64_t until_ns, uint64_t own)
 {
     const struct timeline *timeline = &engine->devices[device].timeline;
     uint64_t peak = (uint64_t)timeline_peak(timeline, from_ns, until_ns) - own;
-    uint64_t memory = memory_of(engine, device);
+    uint64_t memory = admission_memory(engine, device);
     return peak < memory ? memory - peak : 0;
 }
 
@@ -48,15 +40,16 @@ static void when_words(const struct engine *engine, uint32_t device, uint64_t by
         snprintf(why, sizeof(why), ", when p%" PRIu64 " ends", id);
     engine->time_text(engine->context, at_ns, when, sizeof(when));
     snprintf(text, size, "; %s of gpu%" PRIu32 " is free from %s%s",
-             admission_share_words(bytes, memory_of(engine, device)).text, device, when, why);
+             admission_share_words(bytes, admission_memory(engine, device)).text, device, when,
+             why);
 }
 
 /* -- the policy -------------------------------------------------------------- */
 
-static int check_fraction(const struct engine *engine, const struct call *call, uint32_t device,
-                          uint64_t bytes)
+int admission_fraction(const struct engine *engine, const struct call *call, uint32_t device,
+                       uint64_t bytes)
 {
-    uint64_t memory = memory_of(engine, device);
+    uint64_t memory = admission_memory(engine, device);
     uint64_t limit = (uint64_t)((uint128)memory * engine->policy.max_fraction_ppm / 1000000);
     char fraction[24];
 
@@ -72,8 +65,8 @@ static int check_fraction(const struct engine *engine, const struct call *call, 
                   admission_size_words(limit, bytes).text);
 }
 
-static int check_duration(const struct engine *engine, const struct call *call, int64_t duration_ns,
-                          bool whole)
+int admission_duration(const struct engine *engine, const struct call *call, int64_t duration_ns,
+                       bool whole)
 {
     const struct policy *policy = &engine->policy;
 
@@ -112,7 +105,7 @@ static int check_count(const struct engine *engine, const struct call *call)
 
 int admission_check(const struct engine *engine, const struct call *call, int64_t duration_ns)
 {
-    int r = check_duration(engine, call, duration_ns, true);
+    int r = admission_duration(engine, call, duration_ns, true);
 
     return r ? r : check_count(engine, call);
 }
@@ -127,7 +120,7 @@ static bool barred(const struct caller *caller, uint32_t device)
 int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
                     const struct request *request, uint64_t *ret_bytes)
 {
-    uint64_t bytes = units_amount_bytes(&request->amount, memory_of(engine, device));
+    uint64_t bytes = units_amount_bytes(&request->amount, admission_memory(engine, device));
 
     if (!engine->devices[device].device.present)
         return refuse(REFUSED_BUSY, call->why,
@@ -137,7 +130,7 @@ int admission_bytes(const struct engine *engine, const struct call *call, uint32
     if (bytes == 0)
         return refuse(REFUSED_INVALID, call->why,
                       "The amount is less than one byte of gpu%" PRIu32 "; request more.", device);
-    int r = check_fraction(engine, call, device, bytes);
+    int r = admission_fraction(engine, call, device, bytes);
     if (r)
         return r;
     *ret_bytes = bytes;
@@ -153,8 +146,8 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
 
     if (r)
         return r;
-    offer.free = free_within(engine, device, call->now_ns,
-                             timeline_later(call->now_ns, request->duration_ns), 0);
+    offer.free = admission_free(engine, device, call->now_ns,
+                                timeline_later(call->now_ns, request->duration_ns), 0);
     *ret_offer = offer;
     return 0;
 }
@@ -162,11 +155,11 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
 static int refuse_space(const struct engine *engine, const struct call *call,
                         const struct request *request, const struct offer *offer)
 {
-    uint64_t memory = memory_of(engine, offer->device);
+    uint64_t memory = admission_memory(engine, offer->device);
     char when[128];
     if (offer->bytes > memory)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s.",
+                      ADMISSION_NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s.",
                       admission_size_words(offer->bytes, memory).text, offer->device,
                       admission_size_words(memory, offer->bytes).text);
     when_words(
@@ -174,7 +167,7 @@ static int refuse_space(const struct engine *engine, const struct call *call,
         engine_earliest(engine, offer->device, call->now_ns, offer->bytes, request->duration_ns),
         when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
-                  NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s.",
+                  ADMISSION_NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s.",
                   admission_share_words(offer->bytes, memory).text, offer->device,
                   admission_size_words(offer->bytes, offer->free).text,
                   admission_share_words(offer->free, memory).text,
@@ -184,8 +177,8 @@ static int refuse_space(const struct engine *engine, const struct call *call,
 /* True if a larger share is free on the device of `a` than on that of `b`. */
 static bool freer(const struct engine *engine, const struct offer *a, const struct offer *b)
 {
-    return (uint128)a->free * memory_of(engine, b->device) >
-           (uint128)b->free * memory_of(engine, a->device);
+    return (uint128)a->free * admission_memory(engine, b->device) >
+           (uint128)b->free * admission_memory(engine, a->device);
 }
 
 /* No device has enough free memory: name the one with the most, and the one that is free first. */
@@ -199,8 +192,8 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
     for (uint32_t i = 0; i < engine->device_count; i++) {
         if (barred(call->caller, i) || make_offer(engine, call, i, request, &offer))
             continue;
-        if (memory_of(engine, i) > largest)
-            largest = memory_of(engine, i);
+        if (admission_memory(engine, i) > largest)
+            largest = admission_memory(engine, i);
         at_ns = engine_earliest(engine, i, call->now_ns, offer.bytes, request->duration_ns);
         if (at_ns < first_ns) {
             first_ns = at_ns;
@@ -209,18 +202,19 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
     }
     if (first.bytes > largest)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      NO_SPACE "%s was asked for, no device has more than %s.",
+                      ADMISSION_NO_SPACE "%s was asked for, no device has more than %s.",
                       admission_size_words(first.bytes, largest).text,
                       admission_size_words(largest, first.bytes).text);
     when_words(engine, first.device, first.bytes, first_ns, when, sizeof(when));
-    return refuse(REFUSED_NO_SPACE, call->why,
-                  NO_SPACE "%s of one device was asked for, at most %s (%s of gpu%" PRIu32
+    return refuse(
+        REFUSED_NO_SPACE, call->why,
+        ADMISSION_NO_SPACE "%s of one device was asked for, at most %s (%s of gpu%" PRIu32
                            ") is free%s.",
-                  request->amount.is_share
-                      ? admission_share_words(most->bytes, memory_of(engine, most->device)).text
-                      : admission_size_words(most->bytes, most->free).text,
-                  admission_share_words(most->free, memory_of(engine, most->device)).text,
-                  admission_size_words(most->free, most->bytes).text, most->device, when);
+        request->amount.is_share
+            ? admission_share_words(most->bytes, admission_memory(engine, most->device)).text
+            : admission_size_words(most->bytes, most->free).text,
+        admission_share_words(most->free, admission_memory(engine, most->device)).text,
+        admission_size_words(most->free, most->bytes).text, most->device, when);
 }
 
 static int choose_device(const struct engine *engine, const struct call *call,
@@ -282,100 +276,4 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
         return refuse_space(engine, call, request, &offer);
     *ret_share = (struct share){.device = offer.device, .memory_bytes = offer.bytes};
     return 0;
-}
-
-/* -- changing ---------------------------------------------------------------- */
-
-static int check_present(const struct engine *engine, const struct call *call,
-                         const struct partition *partition, const struct share *share)
-{
-    if (engine->devices[share->device].device.present)
-        return 0;
-    return refuse(REFUSED_BUSY, call->why,
-                  "Device gpu%" PRIu32 " is absent; p%" PRIu64 " can only be made smaller, "
-                  "shortened or released.",
-                  share->device, partition->id);
-}
-
-static int resize_share(const struct engine *engine, const struct call *call,
-                        const struct partition *partition, const struct share *share,
-                        uint64_t bytes)
-{
-    uint64_t memory = memory_of(engine, share->device), room;
-    if (bytes <= share->memory_bytes)
-        return 0;
-    int r = check_present(engine, call, partition, share);
-    if (!r)
-        r = check_fraction(engine, call, share->device, bytes);
-    if (r)
-        return r;
-    /* From its start on, every value includes the partition's own promise. */
-    room = free_within(engine, share->device,
-                       call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
-                       partition->end_ns, share->memory_bytes);
-    if (bytes <= room)
-        return 0;
-    return refuse(REFUSED_NO_SPACE, call->why,
-                  NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for p%" PRIu64
-                           ", it can have at most %s (%s) until its end.",
-                  admission_share_words(bytes, memory).text, share->device,
-                  admission_size_words(bytes, room).text, partition->id,
-                  admission_share_words(room, memory).text, admission_size_words(room, bytes).text);
-}
-
-int admission_resize(const struct engine *engine, const struct call *call,
-                     const struct partition *partition, uint64_t bytes)
-{
-    int r = 0;
-
-    if (bytes == 0)
-        return refuse(REFUSED_INVALID, call->why,
-                      "A partition has at least one byte; to release p%" PRIu64 ", remove it.",
-                      partition->id);
-    for (uint32_t i = 0; !r && i < partition->share_count; i++)
-        r = resize_share(engine, call, partition, &partition->shares[i], bytes);
-    return r;
-}
-
-static int extend_share(const struct engine *engine, const struct call *call,
-                        const struct partition *partition, const struct share *share,
-                        int64_t end_ns)
-{
-    uint64_t memory = memory_of(engine, share->device), bytes = share->memory_bytes;
-    uint64_t room = free_within(engine, share->device, partition->end_ns, end_ns, 0);
-    struct words when;
-
-    if (bytes <= room)
-        return 0;
-    engine->time_text(engine->context, partition->end_ns, when.text, sizeof(when.text));
-    return refuse(REFUSED_NO_SPACE, call->why,
-                  NO_SPACE "p%" PRIu64 " needs %s of gpu%" PRIu32 " (%s) beyond its end at %s, "
-                           "where %s (%s) is free.",
-                  partition->id, admission_share_words(bytes, memory).text, share->device,
-                  admission_size_words(bytes, room).text, when.text,
-                  admission_share_words(room, memory).text, admission_size_words(room, bytes).text);
-}
-
-int admission_end(const struct engine *engine, const struct call *call,
-                  const struct partition *partition, int64_t end_ns)
-{
-    bool waits = partition->state == PARTITION_PENDING;
-    int64_t from_ns = waits ? partition->start_ns : call->now_ns;
-    int r = 0;
-
-    if (end_ns <= call->now_ns || end_ns <= partition->start_ns)
-        return refuse(REFUSED_INVALID, call->why,
-                      "The end of p%" PRIu64 " must be in the future; to end it now, release it.",
-                      partition->id);
-    if (end_ns <= partition->end_ns)
-        return 0;
-    for (uint32_t i = 0; !r && i < partition->share_count; i++)
-        r = check_present(engine, call, partition, &partition->shares[i]);
-    if (!r)
-        r = check_duration(
-            engine, call,
-            from_ns < 0 && end_ns > INT64_MAX + from_ns ? INT64_MAX : end_ns - from_ns, false);
-    for (uint32_t i = 0; !r && i < partition->share_count; i++)
-        r = extend_share(engine, call, partition, &partition->shares[i], end_ns);
-    return r;
 }

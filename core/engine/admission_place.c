@@ -47,28 +47,24 @@ void admission_choose(const struct engine *engine, const struct request *request
 /* Set the devices to take first. Those beyond the set are taken as any other. */
 static void prefer(const struct request *request, struct waiting *waiting)
 {
-    for (uint32_t i = 0; i < request->prefer.count; i++) {
-        uint32_t device = request->prefer.device[i];
-
-        if (device < 64 * WAITING_BARRED_WORDS)
-            waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
-    }
+    for (uint32_t i = 0; i < request->prefer.count; i++)
+        waiting_prefer(waiting, request->prefer.device[i]);
 }
 
 /* Check the devices that the request names, and set its shares, in order of devices. */
 static int take_named(const struct engine *engine, const struct call *call,
-                      const struct creation *creation, const uint32_t *devices,
+                      const struct request *request, const uint32_t *devices,
                       struct partition *partition)
 {
     for (uint32_t i = 0; i < partition->share_count; i++) {
-        struct share share = {.device = devices ? devices[i] : creation->device};
+        struct share share = {.device = devices[i]};
         uint32_t at = i;
 
         if (share.device >= engine->device_count)
             return refuse(REFUSED_INVALID, call->why,
                           "There is no gpu%" PRIu32 "; there are %" PRIu32 " devices.",
                           share.device, engine->device_count);
-        int r = admission_bytes(engine, call, share.device, creation->request, &share.memory_bytes);
+        int r = admission_bytes(engine, call, share.device, request, &share.memory_bytes);
         if (r)
             return r;
         for (; at > 0 && partition->shares[at - 1].device > share.device; at--)
@@ -84,7 +80,7 @@ static int take_named(const struct engine *engine, const struct call *call,
 
 /* Bar the devices that the caller or the policy rules out. The reason is that of the last one. */
 static int take_any(const struct engine *engine, const struct call *call,
-                    const struct creation *creation, const struct partition *partition,
+                    const struct request *request, const struct partition *partition,
                     struct waiting *waiting)
 {
     uint32_t present = 0, count = 0;
@@ -99,7 +95,7 @@ static int take_any(const struct engine *engine, const struct call *call,
             waiting_bar(waiting, i);
             continue;
         }
-        r = admission_bytes(engine, call, i, creation->request, &bytes);
+        r = admission_bytes(engine, call, i, request, &bytes);
         if (r)
             waiting_bar(waiting, i);
         else
@@ -119,6 +115,17 @@ static int take_any(const struct engine *engine, const struct call *call,
                   count, present, partition->share_count);
 }
 
+int admission_devices(const struct engine *engine, const struct call *call,
+                      const struct request *request, const uint32_t *devices,
+                      struct partition *partition, struct waiting *waiting)
+{
+    waiting->anywhere = !devices;
+    memset(waiting->barred, 0, sizeof(waiting->barred));
+    waiting->barred_beyond = false;
+    return devices ? take_named(engine, call, request, devices, partition)
+                   : take_any(engine, call, request, partition, waiting);
+}
+
 void admission_bar(const struct engine *engine, const struct call *call, struct waiting *waiting)
 {
     const struct request request = {.amount = waiting->amount};
@@ -132,14 +139,14 @@ void admission_bar(const struct engine *engine, const struct call *call, struct 
 
 /* Explain why there is no place: never, not now, or not at that moment. */
 static int refuse_place(struct engine *engine, const struct call *call,
-                        const struct creation_terms *terms, uint32_t count,
-                        const struct partition *partition)
+                        const struct creation_terms *terms, const struct waiting *waiting,
+                        uint32_t count, const struct partition *partition)
 {
     int64_t wanted_ns = terms->fixed ? terms->start_ns : call->now_ns;
     struct partition later = *partition;
     char when[40], wanted[40];
 
-    if (!plan_place(engine, PLACEMENT_PACK, count, wanted_ns, ENGINE_FOREVER, &later))
+    if (!plan_place(engine, waiting, count, wanted_ns, ENGINE_FOREVER, &later))
         return refuse(REFUSED_NO_SPACE, call->why,
                       "Not enough available memory: it was asked for on %" PRIu32
                       " devices at once, which never have it; ask for less.",
@@ -176,7 +183,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                     const struct creation_terms *terms, struct partition *partition,
                     struct waiting *ret_waiting)
 {
-    bool any = creation->device == ENGINE_DEVICE_ANY && !terms->devices;
+    uint32_t same[SHARE_MAX];
+    const uint32_t *devices = terms->devices;
     int64_t from_ns = terms->fixed ? terms->start_ns : call->now_ns;
     int64_t before_ns = terms->fixed || !terms->waits ? from_ns + 1 : ENGINE_FOREVER;
     struct waiting waiting = {.asked_ns = call->now_ns,
@@ -184,24 +192,32 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                               .amount = creation->request->amount,
                               .priority = terms->priority,
                               .fixed = terms->fixed,
-                              .anywhere = any,
                               .spread = rule_of(engine, creation->request) == PLACEMENT_SPREAD};
     int r = check_terms(call, terms);
 
+    for (uint32_t i = 0; i < SHARE_MAX; i++)
+        same[i] = creation->device;
+    if (!devices && creation->device != ENGINE_DEVICE_ANY)
+        devices = same;
     partition->share_count = terms->gpus > 1 ? terms->gpus : 1;
     if (!r)
         r = admission_check(engine, call, creation->request->duration_ns);
-    if (!r && any)
-        r = take_any(engine, call, creation, partition, &waiting);
-    else if (!r)
-        r = take_named(engine, call, creation, terms->devices, partition);
+    if (!r)
+        r = admission_devices(engine, call, creation->request, devices, partition, &waiting);
+    prefer(creation->request, &waiting);
     if (r)
         return r;
-    prefer(creation->request, &waiting);
     uint32_t count = plan_gather(engine, partition, &waiting, ENGINE_DEVICE_ANY);
     struct partition placed = *partition;
-    if (!plan_place(engine, queue_rule(&waiting), count, from_ns, before_ns, &placed))
-        return refuse_place(engine, call, terms, count, partition);
+    plan_take_largest(engine, count, &placed);
+    placed.start_ns = from_ns;
+    placed.end_ns = timeline_later(from_ns, creation->request->duration_ns);
+    r = accounts_check_waits(engine, call, &placed, terms->priority, terms->waits && !terms->fixed);
+    if (r)
+        return r;
+    placed = *partition;
+    if (!plan_place(engine, &waiting, count, from_ns, before_ns, &placed))
+        return refuse_place(engine, call, terms, &waiting, count, partition);
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;
     waiting.promised_ns = placed.start_ns;

@@ -3,8 +3,10 @@
  * The engine as a whole: creation, devices, restoring durable state, and queries that need no
  * search. A map of the rest:
  *   operations.c  changes that callers request
+ *   amend.c       those that only what waits allows
  *   sharing.c     who may use a partition; guests.c, a set of users
- *   admission.c   checks for free memory and policy; admission_place.c, of requests that may wait
+ *   admission.c   checks for free memory and policy; admission_place.c, of requests that may wait;
+ *                 admission_change.c, of changes
  *   ending.c      how partitions end, and the warning before
  *   expiry.c      ends and warnings that become due
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
@@ -53,6 +55,7 @@ struct engine *engine_free(struct engine *engine)
     settings_free(engine);
     engine_events_free(engine->first_event);
     queue_free(&engine->queue);
+    accounts_free(engine);
     free(engine->devices);
     free(engine->sites);
     free(engine->site_shares);
@@ -153,9 +156,11 @@ static int restore(struct engine *engine, const struct partition *partition,
         !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
         (partition->state == PARTITION_PENDING) != !!waiting || index_find(engine, partition->id))
         return -EINVAL;
-    struct entry *entry = index_new_entry(partition->share_count, waiting);
-    if (!entry)
+    struct entry *entry = index_new_entry(partition, waiting);
+    if (!entry || accounts_prepare(engine, partition)) {
+        index_free_entry(entry);
         return -ENOMEM;
+    }
     entry->partition = *partition;
     index_add(engine, entry);
     engine_restore_counters(engine, partition->id + 1, partition->change_seq + 1);

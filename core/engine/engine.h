@@ -15,6 +15,7 @@
 #include "guests.h"
 #include "partition.h"
 #include "request.h"
+#include "usage_record.h"
 #include "waiting.h"
 
 #include <stdbool.h>
@@ -122,9 +123,11 @@ enum event_kind {
     EVENT_NOTE,      /* something for the event log: key, value */
     EVENT_SHARED,    /* guest came */
     EVENT_UNSHARED,  /* guest went */
-    EVENT_MOVED, /* one that waits: start_ns, end_ns, shares; it will start earlier. No change_seq:
-                  * thousands can move at once, and the log has no line of them */
-    EVENT_STARTED, /* one that waited is active; at_ns is start_ns, not the time it was noticed */
+    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier. No
+                      * change_seq: thousands can move at once, and the log has no line of them */
+    EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
+    EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
+    EVENT_PRIORITY,  /* one that waits: its class */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -145,8 +148,10 @@ struct engine_event {
     uint32_t by_uid;  /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
-    uint32_t guest;        /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests; /* of a partition that ended, for a revert; owned; can be NULL */
+    uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
+    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
+    uint32_t usage_count;
     /* of a partition that is pending, or was since the engine started; else all zero */
     struct waiting waiting_before, waiting_after;
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
@@ -239,11 +244,18 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* End the partitions tied to the open file `hold`, also those that wait. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
 /* Set the size of each share of a partition. Growing needs free memory until the partition's
- * end. */
+ * end. What waits keeps its place; if it needs less, it can start earlier. */
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
 /* Move a partition's end to `end_ns`, which must be in the future. Extending needs free memory and
  * is limited by the policy; shortening always works. */
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns);
+/* Change the devices of a partition that waits: it takes `count` of `devices`, as many as before,
+ * or, with NULL, any. It keeps its start if it has room there, and is refused otherwise. */
+int engine_set_devices(struct engine *engine, const struct call *call, uint64_t id,
+                       const uint32_t *devices, uint32_t count);
+/* Change the class of a partition that waits: lower for its owner, higher for administrators. */
+int engine_set_priority(struct engine *engine, const struct call *call, uint64_t id,
+                        uint32_t priority);
 /* Change how a partition ends: those parts that `change` sets. Owners are bound by the policy
  * (allowed_on_expiry, max_grace), but may keep present values. */
 int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,

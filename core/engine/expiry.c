@@ -19,6 +19,8 @@ void expiry_end(struct engine *engine, struct engine_event *event, struct entry 
     event->after.change_seq = event->seq;
     event->guests = entry->guests;
     entry->guests = NULL;
+    if (event->at_ns < event->before.end_ns)
+        accounts_freed(engine, entry);
     index_remove(engine, entry);
     index_free_entry(entry);
     int64_t freed_ns = waits ? event->before.start_ns : event->at_ns;
@@ -122,7 +124,7 @@ static int do_due(struct engine *engine, int64_t now_ns, size_t *most)
         return 0;
     /* Allocate all events first, so that running out of memory changes nothing. */
     for (size_t count = count_due(engine, now_ns, *most); count > 0; count--) {
-        struct engine_event *event = journal_new(EVENT_NOTE, 0, 0);
+        struct engine_event *event = journal_new(EVENT_EXPIRED, 0, 0); /* or less */
 
         if (!event) {
             engine_events_free(spare);

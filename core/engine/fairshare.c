@@ -127,14 +127,22 @@ void fairshare_drop(struct fairshare *account, const struct fairshare_scale *sca
     account->booked += (wide)ppm * (now - since);
 }
 
+void fairshare_book(struct fairshare *account, const struct fairshare_scale *scale, wide ppm,
+                    int64_t since_ns, int64_t now_ns)
+{
+    fairshare_settle(account, scale, now_ns);
+    account->booked += ppm * (f_at(account, scale, now_ns) - f_at(account, scale, since_ns));
+}
+
 uwide fairshare_usage(const struct fairshare *account, const struct fairshare_scale *scale,
                       int64_t now_ns)
 {
     struct fairshare settled = *account;
 
     fairshare_settle(&settled, scale, now_ns);
-    return (uwide)(settled.booked - settled.begun +
-                   (wide)settled.held_ppm * f_at(&settled, scale, now_ns));
+    wide usage =
+        settled.booked - settled.begun + (wide)settled.held_ppm * f_at(&settled, scale, now_ns);
+    return usage > 0 ? (uwide)usage : 0;
 }
 
 /* Return usage x a / b without overflow, for usage <= FAIRSHARE_USAGE_MAX and a, b <= 2^64; at most

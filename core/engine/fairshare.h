@@ -54,10 +54,13 @@ void fairshare_hold(struct fairshare *account, const struct fairshare_scale *sca
 /* Stop holding it. Resizing is to drop the old size and hold the new one at the same moment. */
 void fairshare_drop(struct fairshare *account, const struct fairshare_scale *scale, uint64_t ppm,
                     int64_t since_ns, int64_t now_ns);
+/* Add the usage of `ppm` over [since_ns, now_ns) beside what is held; negative: take it out. */
+void fairshare_book(struct fairshare *account, const struct fairshare_scale *scale, wide ppm,
+                    int64_t since_ns, int64_t now_ns);
 /* Bring an account to the epoch of `now_ns`. The functions above do so. */
 void fairshare_settle(struct fairshare *account, const struct fairshare_scale *scale,
                       int64_t now_ns);
-/* Usage at `now_ns`. Only comparable with that of others at the same moment. */
+/* Usage at `now_ns`, at least 0. Only comparable with that of others at the same moment. */
 uwide fairshare_usage(const struct fairshare *account, const struct fairshare_scale *scale,
                       int64_t now_ns);
 /* Change an account that holds nothing from one scale to another, at `now_ns`. */

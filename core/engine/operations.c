@@ -54,10 +54,9 @@ static bool warns_now(const struct partition *before, struct partition *after, i
     return ending_settle(after, now_ns);
 }
 
-/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. One that
- * waits keeps its place and is asked for with what it has then. */
-static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
-                  const struct call *call, const struct partition *wanted)
+int operations_change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                      const struct call *call, const struct partition *wanted,
+                      const struct waiting *waiting)
 {
     struct partition after = *wanted;
     bool warns = warns_now(&entry->partition, &after, call->now_ns);
@@ -72,19 +71,23 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
     }
     journal_of(event, entry);
     event->after = after;
-    if (kind == EVENT_RESIZED && after.state == PARTITION_PENDING) {
-        event->waiting_after.amount = (struct amount){.bytes = after.shares[0].memory_bytes};
-        admission_bar(engine, call, &event->waiting_after);
-    }
+    if (waiting)
+        event->waiting_after = *waiting;
     journal_append(engine, event);
     event->after.change_seq = event->seq;
-    if (after.state == PARTITION_PENDING)
+    if (entry->waiter)
         index_move(engine, entry, &event->after, &event->waiting_after);
     else
         index_change(engine, entry, &event->after);
     if (warning)
         expiry_warn(engine, warning, entry);
     return 0;
+}
+
+static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                  const struct call *call, const struct partition *wanted)
+{
+    return operations_change(engine, entry, kind, call, wanted, NULL);
 }
 
 static int check_create(const struct call *call, const struct creation *creation)
@@ -131,7 +134,7 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
 {
     bool waits = partition->state == PARTITION_PENDING;
     bool warns = !waits && ending_settle(partition, call->now_ns);
-    struct entry *entry = index_new_entry(partition->share_count, waits ? waiting : NULL);
+    struct entry *entry = index_new_entry(partition, waits ? waiting : NULL);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
@@ -173,6 +176,7 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
                                   .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .quota_group = request->quota_group,
                                   .created_wall_ns = call->wall_ns,
                                   .hold = request->hold ? creation->hold : 0,
                                   .creator_ns = caller->ns,
@@ -188,10 +192,16 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = plan_finish(engine, call->now_ns);
+    if (!r)
+        r = accounts_prepare(engine, &partition);
+    engine->accounts.unbound = caller->admin;
     if (!r && terms)
         r = admission_place(engine, call, creation, terms, &partition, &waiting);
     else if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
+    engine->accounts.unbound = false;
+    if (!r)
+        r = accounts_check(engine, call, &partition, terms ? terms->priority : 0, NULL);
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
@@ -264,6 +274,12 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id)
     return 0;
 }
 
+/* What runs has no class any more. */
+static uint32_t priority_of(const struct entry *entry)
+{
+    return entry->partition.state == PARTITION_PENDING ? entry->waiter->record.priority : 0;
+}
+
 /* A partition gave memory back, from this moment on. */
 static void freed(struct engine *engine, const struct entry *entry, int64_t from_ns)
 {
@@ -293,7 +309,16 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     }
     if (!changes)
         return 0;
-    r = change(engine, entry, EVENT_RESIZED, call, &after);
+    if (accounts_ppm(engine, &after) > accounts_ppm(engine, &entry->partition))
+        r = accounts_check(engine, call, &after, priority_of(entry), entry);
+    if (r)
+        return r;
+    /* One that waits, or will again, is asked for with what it has then. */
+    struct waiting waiting = entry->waiter ? entry->waiter->record : (struct waiting){0};
+    waiting.amount = (struct amount){.bytes = bytes};
+    admission_bar(engine, call, &waiting);
+    r = operations_change(engine, entry, EVENT_RESIZED, call, &after,
+                          entry->waiter ? &waiting : NULL);
     /* The same bytes may be less than it would have had on another device. */
     if (!r && (frees || after.state == PARTITION_PENDING))
         freed(engine, entry, call->now_ns);
@@ -314,6 +339,10 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct partition after = entry->partition;
     bool frees = end_ns < after.end_ns;
     after.end_ns = end_ns;
+    if (!frees)
+        r = accounts_check(engine, call, &after, priority_of(entry), entry);
+    if (r)
+        return r;
     r = change(engine, entry, frees ? EVENT_SHORTENED : EVENT_EXTENDED, call, &after);
     if (!r && frees)
         freed(engine, entry, end_ns);

@@ -55,11 +55,11 @@ static int improve(struct engine *engine, struct entry *entry, int64_t now_ns, i
         before_ns = to.start_ns;
     part.share_count = 1;
     uint32_t count = plan_gather(engine, &to, waiting, engine->queue.pass.device);
-    if (!plan_place(engine, queue_rule(waiting), count, now_ns, before_ns, gang ? &part : &to))
+    if (!plan_place(engine, waiting, count, now_ns, before_ns, gang ? &part : &to))
         return 0;
     if (gang) {
         count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
-        if (!plan_place(engine, queue_rule(waiting), count, part.start_ns, before_ns, &to))
+        if (!plan_place(engine, waiting, count, part.start_ns, before_ns, &to))
             return 0;
     }
     return move(engine, entry, now_ns, &to);
@@ -300,7 +300,9 @@ static int fill(struct engine *engine, int64_t now_ns)
     }
     pass->last = queue_key_of(best);
     pass->begun = true;
-    int r = improve(engine, best, now_ns, now_ns + 1);
+    /* A quota can allow it a little later, when no pass comes. */
+    bool limited = accounts_limit(engine, &best->partition);
+    int r = improve(engine, best, now_ns, limited ? ENGINE_FOREVER : now_ns + 1);
     if (r) {
         pass->last = last;
         pass->begun = begun;
@@ -316,7 +318,7 @@ bool plan_is_finished(const struct engine *engine)
 }
 
 /* Begin with the first device that has freed memory. */
-static void begin(struct engine *engine)
+static void begin(struct engine *engine, int64_t now_ns)
 {
     struct queue *queue = &engine->queue;
     struct pass *pass = &queue->pass;
@@ -327,6 +329,7 @@ static void begin(struct engine *engine)
     int64_t from_ns = engine->devices[device].freed_ns;
     *pass = (struct pass){.phase = from_ns == QUEUE_FILL ? PASS_FILL : PASS_FORWARD,
                           .device = device,
+                          .now_ns = now_ns,
                           .from_ns = from_ns,
                           .priority = PRIORITIES,
                           .turns = pass->turns,
@@ -340,7 +343,7 @@ int plan_step(struct engine *engine, int64_t now_ns)
     if (plan_is_finished(engine))
         return 0;
     if (engine->queue.pass.phase == PASS_IDLE)
-        begin(engine);
+        begin(engine, now_ns);
     return engine->queue.pass.phase == PASS_FORWARD ? forward(engine, now_ns)
                                                     : fill(engine, now_ns);
 }

@@ -12,7 +12,7 @@ static uint64_t own_bytes(const struct partition *partition, uint32_t device)
     return 0;
 }
 
-static void add_site(struct engine *engine, const struct partition *partition,
+static void add_site(const struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t *count, uint32_t device,
                      uint64_t bytes)
 {
@@ -32,7 +32,7 @@ static void add_site(struct engine *engine, const struct partition *partition,
     (*count)++;
 }
 
-uint32_t plan_gather(struct engine *engine, const struct partition *partition,
+uint32_t plan_gather(const struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only)
 {
     uint32_t count = 0;
@@ -50,34 +50,86 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
     return count;
 }
 
+/* Move a share to its place among the first `count` of a list, which counts most first; drop the
+ * last one. */
+static void put_largest(const struct engine *engine, struct share *shares, uint32_t count,
+                        struct share share)
+{
+    const struct partition one = {.share_count = 1, .shares = {share}};
+    uint64_t ppm = accounts_ppm(engine, &one);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct partition other = {.share_count = 1, .shares = {shares[i]}};
+        struct share rest = shares[i];
+
+        if (rest.memory_bytes > 0 && accounts_ppm(engine, &other) >= ppm)
+            continue;
+        shares[i] = share;
+        share = rest;
+        if (share.memory_bytes == 0)
+            break;
+        ppm = accounts_ppm(engine, &other);
+    }
+}
+
+void plan_take_largest(const struct engine *engine, uint32_t count, struct partition *partition)
+{
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        partition->shares[i] = (struct share){.device = 0};
+    for (uint32_t i = 0; i < count; i++)
+        put_largest(engine, partition->shares, partition->share_count, engine->site_shares[i]);
+}
+
 struct limit {
-    const struct queue *queue;
+    struct engine *engine;
     const struct partition *partition;
+    uint64_t ppm; /* what it counts at most, wherever it is placed */
 };
+
+static int64_t quota_earliest_of(void *context, int64_t from_ns, int64_t before_ns,
+                                 int64_t duration_ns)
+{
+    const struct limit *limit = context;
+
+    return accounts_earliest(limit->engine, limit->partition, limit->ppm, from_ns, before_ns,
+                             duration_ns);
+}
 
 static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
                               int64_t duration_ns)
 {
     const struct limit *limit = context;
+    const struct engine_rules *rules = &limit->engine->queue.rules;
 
-    return limit->queue->rules.limit(limit->queue->rules.context, limit->partition, from_ns,
-                                     before_ns, duration_ns);
+    return rules->limit(rules->context, limit->partition, from_ns, before_ns, duration_ns);
 }
 
-bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
-                int64_t before_ns, struct partition *partition)
+bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t count,
+                int64_t from_ns, int64_t before_ns, struct partition *partition)
 {
-    struct limit limit = {&engine->queue, partition};
-    const struct placement_limit limits[] = {{limit_earliest, &limit}};
+    struct limit limit = {.engine = engine, .partition = partition};
+    struct placement_limit limits[2];
+    uint32_t limit_count = 0;
+
+    if (engine->queue.rules.limit)
+        limits[limit_count++] = (struct placement_limit){limit_earliest, &limit};
+    if (accounts_limit(engine, partition)) {
+        struct partition largest = *partition;
+
+        plan_take_largest(engine, count, &largest);
+        limit.ppm = accounts_ppm(engine, &largest);
+        limits[limit_count++] = (struct placement_limit){quota_earliest_of, &limit};
+    }
     const struct placement placement = {.sites = engine->sites,
                                         .site_count = count,
                                         .take = partition->share_count,
                                         .limits = limits,
-                                        .limit_count = engine->queue.rules.limit ? 1 : 0,
+                                        .limit_count = limit_count,
                                         .from_ns = from_ns,
                                         .before_ns = before_ns,
                                         .duration_ns = partition->end_ns - partition->start_ns,
-                                        .rule = rule};
+                                        .rule =
+                                            waiting->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK};
     uint32_t sites[SHARE_MAX];
     int64_t at_ns = placement_earliest(&placement, sites);
 
@@ -87,5 +139,45 @@ bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count,
     partition->end_ns = timeline_later(at_ns, placement.duration_ns);
     for (uint32_t i = 0; i < partition->share_count; i++)
         partition->shares[i] = engine->site_shares[sites[i]];
+    return true;
+}
+
+void plan_take_out(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+
+    accounts_remove(engine, entry);
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        timeline_remove(&engine->devices[partition->shares[i].device].timeline,
+                        &entry->places[i].start, &entry->places[i].end);
+}
+
+void plan_put_in(struct engine *engine, struct entry *entry, const struct partition *where)
+{
+    const struct partition was = entry->partition;
+
+    entry->partition = *where;
+    accounts_add(engine, entry);
+    for (uint32_t i = 0; i < where->share_count; i++)
+        timeline_add(&engine->devices[where->shares[i].device].timeline, &entry->places[i].start,
+                     &entry->places[i].end, where->id, where->start_ns, where->end_ns,
+                     (int64_t)where->shares[i].memory_bytes);
+    entry->partition = was;
+}
+
+bool plan_place_new(struct engine *engine, const struct waiting *waiting, int64_t from_ns,
+                    int64_t before_ns, struct partition *partition)
+{
+    struct partition to = *partition;
+
+    /* Nothing that is promised to it counts as its own. */
+    to.id = 0;
+    to.state = PARTITION_ACTIVE;
+    uint32_t count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
+    if (!plan_place(engine, waiting, count, from_ns, before_ns, &to))
+        return false;
+    to.id = partition->id;
+    to.state = partition->state;
+    *partition = to;
     return true;
 }

@@ -103,7 +103,7 @@ static struct held held_within(const struct engine *engine, const struct range *
 
 static struct held held_by_user(const struct engine *engine, uint32_t uid, uint64_t from_id)
 {
-    uint32_t account = index_account_of(engine, uid);
+    uint32_t account = accounts_of(engine, uid);
 
     return held_within(engine, &(struct range){account, uid, from_id, account, (uint64_t)uid + 1});
 }
@@ -137,7 +137,7 @@ uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint6
 
 struct held queries_account(const struct engine *engine, uint32_t uid)
 {
-    uint32_t account = index_account_of(engine, uid);
+    uint32_t account = accounts_of(engine, uid);
 
     return held_within(engine, &(struct range){account, 0, 0, (uint64_t)account + 1, 0});
 }

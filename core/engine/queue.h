@@ -72,6 +72,7 @@ enum pass_phase {
 struct pass {
     enum pass_phase phase;
     uint32_t device;
+    int64_t now_ns;    /* when it began: usage is compared as of then */
     int64_t from_ns;   /* since when memory was freed */
     uint32_t priority; /* forward: the class whose turn it is, plus 1; 0: none is left */
     uint32_t tried;    /* forward: requests, gangs left out */
@@ -149,21 +150,25 @@ bool plan_is_finished(const struct engine *engine);
 int plan_step(struct engine *engine, int64_t now_ns);
 /* All of it. */
 int plan_finish(struct engine *engine, int64_t now_ns);
-/* The rule by which a request that waits takes its devices. */
-static inline enum placement_rule queue_rule(const struct waiting *waiting)
-{
-    return waiting->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
-}
 
 /* -- plan_place.c ------------------------------------------------------------- */
 
 /* Gather the devices that a request can take into the engine's sites; `only` one of them, or
  * ENGINE_DEVICE_ANY. Return their number. */
-uint32_t plan_gather(struct engine *engine, const struct partition *partition,
+uint32_t plan_gather(const struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only);
+/* Set the shares of a record to those of the first `count` sites that count most in a quota. */
+void plan_take_largest(const struct engine *engine, uint32_t count, struct partition *partition);
 /* Find the earliest place on the first `count` sites for as many shares and as long as the record
  * says, and set its shares and times. False: there is none. */
-bool plan_place(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
-                int64_t before_ns, struct partition *partition);
+bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t count,
+                int64_t from_ns, int64_t before_ns, struct partition *partition);
+/* Take an entry's promise off the timelines, and put it in at this place. The record stays as it
+ * is: put it back where it was, or change the record. */
+void plan_take_out(struct engine *engine, struct entry *entry);
+void plan_put_in(struct engine *engine, struct entry *entry, const struct partition *where);
+/* The same as gathering all devices and placing, for what is not on the timelines. */
+bool plan_place_new(struct engine *engine, const struct waiting *waiting, int64_t from_ns,
+                    int64_t before_ns, struct partition *partition);
 
 #endif

@@ -84,6 +84,7 @@ struct quota_ask {
     int64_t now_ns, start_ns, duration_ns;
     uint32_t class; /* priority; higher comes first */
     bool waits;     /* counts as pending */
+    bool changes;   /* of what is promised already: it cannot start later (for messages) */
 };
 
 enum quota_verdict {

@@ -7,14 +7,8 @@
 #define CHRONOS_ENGINE_QUOTA_HOURS_H
 
 #include "tally.h"
+#include "usage_record.h"
 #include "windows.h"
-
-/* Used in one window by what has ended since. Negative while something larger or older than the
- * tally shows is still held. All zero: nothing. */
-struct quota_spent {
-    int64_t window; /* its number */
-    wide ppm_ns;
-};
 
 struct quota_hours {
     const struct tally *tally;

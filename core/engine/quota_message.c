@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MOMENT_MAX 40
-#define NAME_MAX   48
+#define NAME_MAX   56
 #define WHEN_MAX   128
 /* GPU-hours that are used are shown in hundredths, rounded up. */
 #define HUNDREDTH UINT64_C(36000000)
@@ -38,10 +38,17 @@ static void when_text(const struct quota_scope *scope, const struct quota_ask *a
     bool never = answer->at_ns == TALLY_NEVER, some = longest_ns >= NS_PER_SECOND;
 
     units_duration_text(longest_ns, duration, sizeof(duration));
+    if (ask->changes) {
+        snprintf(text, WHEN_MAX, "%s%s", some ? duration : "Nothing more",
+                 some ? " of this fits" : " fits");
+        return;
+    }
     moment_text(parts, answer->at_ns, moment);
     snprintf(text, WHEN_MAX, "%s%s%s%s", some ? duration : "",
-             some ? " of this fits, all of it " : "This fits ", never ? "never" : "from ",
-             never ? "" : moment);
+             some    ? " of this fits, all of it "
+             : never ? "This "
+                     : "This fits ",
+             never ? "never fits" : "from ", never ? "" : moment);
 }
 
 static int refuse_amount(const struct quota_scope *scope, const struct quota_ask *ask,
@@ -108,7 +115,7 @@ int quota_message_refuse(const struct quota_scope *scope, const struct quota_ask
     quota_text_limit(answer->key, answer->limit, parts.limit);
     if (strcmp(parts.limit, "1") == 0)
         parts.plural = "";
-    snprintf(parts.holder, sizeof(parts.holder), "Your quota");
+    snprintf(parts.holder, sizeof(parts.holder), "%.40s quota", names->user);
     if (answer->holder > 0)
         snprintf(parts.holder, sizeof(parts.holder), "Group %.24s's quota", names->group);
     if (hours || answer->key == QUOTA_FRACTION)

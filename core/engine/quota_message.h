@@ -6,8 +6,10 @@
 #include "engine.h"
 #include "quota.h"
 
-/* How to name things: the group of the scope's second holder, and moments, as in engine_new. */
+/* How to name things: the user of the first holder ("Your", "User bob's"), the group of the
+ * second, and moments, as in engine_new. */
 struct quota_message_names {
+    const char *user;
     const char *group;
     engine_time_text_fn *time_text;
     void *context;

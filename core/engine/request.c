@@ -102,8 +102,8 @@ static int take_request_user(struct request_text value, request_user *user, char
 {
     if (value.length >= sizeof(*user))
         return message_refuse(REFUSED_INVALID, message, size,
-                              "A user name of %zu bytes is too long; write at most %d.",
-                              value.length, REQUEST_USER_MAX);
+                              "A name of %zu bytes is too long; write at most %d.", value.length,
+                              REQUEST_USER_MAX);
     memcpy(*user, value.text, value.length);
     (*user)[value.length] = 0;
     return 0;

@@ -40,6 +40,8 @@ struct request {
     struct amount amount;        /* how much memory */
     int64_t duration_ns;         /* for how long, whole seconds */
     struct ending_change ending; /* unset parts: the policy's defaults */
+    uint32_t quota_group;        /* gid whose quota it counts for, too; 0: none. Not parsed: set it
+                                  * once the word `group` is looked up */
 #define KEY(name, option, value, kind, doc) kind name;
 #define PLAN(name, option, value, doc)
 #define PLAIN(name, value, kind, doc) kind name;

@@ -33,8 +33,7 @@ static void revert_clear(struct revert *revert)
 static struct entry *new_entry(const struct engine_event *event)
 {
     const struct waiting *waiting = &event->waiting_before;
-    struct entry *entry =
-        index_new_entry(event->before.share_count, waiting_is_set(waiting) ? waiting : NULL);
+    struct entry *entry = index_new_entry(&event->before, waiting_is_set(waiting) ? waiting : NULL);
 
     if (!entry || !event->guests)
         return entry;
@@ -128,7 +127,7 @@ static bool revert_one(struct engine *engine, struct revert *revert,
     } else if (event->kind == EVENT_CREATED) {
         index_remove(engine, entry);
         index_free_entry(entry);
-    } else if (event->before.state == PARTITION_PENDING) {
+    } else if (entry->waiter) {
         index_move(engine, entry, &event->before, &event->waiting_before);
     } else {
         index_change(engine, entry, &event->before);
@@ -158,8 +157,12 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
         revert_clear(&revert);
         return -ENOMEM;
     }
-    while (revert.count > 0)
-        good = revert_one(engine, &revert, revert.events[--revert.count]) && good;
+    while (revert.count > 0) {
+        const struct engine_event *event = revert.events[--revert.count];
+
+        accounts_revert(engine, event);
+        good = revert_one(engine, &revert, event) && good;
+    }
     for (const struct engine_event *event = events; event; event = event->next)
         mark_again(engine, event);
     revert_clear(&revert);

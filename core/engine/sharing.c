@@ -118,6 +118,13 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     if (after.uid == entry->partition.uid && after.gid == entry->partition.gid &&
         after.mode == entry->partition.mode)
         return 0;
+    r = accounts_prepare(engine, &after);
+    if (!r)
+        r = accounts_check_owner(engine, call, entry, uid);
+    if (!r && uid != entry->partition.uid)
+        r = admission_limit(engine, call, &after);
+    if (r)
+        return r;
     /* Another owner has other friends. */
     bool all_go = uid != entry->partition.uid && entry->guests;
     struct engine_event *handed = journal_new(EVENT_HANDED, call->now_ns, call->caller->uid);

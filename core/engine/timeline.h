@@ -94,8 +94,9 @@ const struct timeline_point *timeline_exceeds_within(const struct avl_node *node
                                                      int64_t limit);
 /* The number of promises that end at this moment or before. */
 uint32_t timeline_ends_until(const struct timeline *timeline, int64_t at_ns);
-/* The smallest owner of a promise that ends at exactly this moment; 0 if none. */
+/* The smallest owner of a promise that ends, or starts, at exactly this moment; 0 if none. */
 uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns);
+uint64_t timeline_starts_at(const struct timeline *timeline, int64_t at_ns);
 
 static inline struct timeline_point *timeline_point_of(const struct avl_node *node)
 {

@@ -62,12 +62,25 @@ static inline bool waiting_prefers(const struct waiting *waiting, uint32_t devic
     return device < 64 * WAITING_BARRED_WORDS && waiting->preferred[device / 64] >> device % 64 & 1;
 }
 
+/* Whether two requests can move to the same devices. */
+static inline bool waiting_same_devices(const struct waiting *a, const struct waiting *b)
+{
+    return a->anywhere == b->anywhere && a->barred[0] == b->barred[0] &&
+           a->barred[1] == b->barred[1] && a->barred_beyond == b->barred_beyond;
+}
+
 static inline void waiting_bar(struct waiting *waiting, uint32_t device)
 {
     if (device < 64 * WAITING_BARRED_WORDS)
         waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
     else
         waiting->barred_beyond = true;
+}
+
+static inline void waiting_prefer(struct waiting *waiting, uint32_t device)
+{
+    if (device < 64 * WAITING_BARRED_WORDS)
+        waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
 }
 
 /* Whether a record from the store makes sense. */

@@ -49,7 +49,7 @@ static void sqlite_close(struct store *base)
     sqlite_prune_stop(store);
     free(store->devices);
     free(store->device_rows);
-    free(store->barred_rows);
+    free(store->set_room);
     free(store);
 }
 

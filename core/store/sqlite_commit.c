@@ -98,7 +98,7 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
         return put_end(store, event, &record, offset_ns);
     if (event->after.state == PARTITION_PENDING) {
         record.waiting = event->waiting_after;
-        record.barred = sqlite_place_barred(store, &event->waiting_after);
+        sqlite_place_sets(store, &event->waiting_after, &record);
         if (record.waiting.give_up_ns > STORE_TIME_MAX)
             record.waiting.give_up_ns = STORE_TIME_MAX;
     }
@@ -128,6 +128,8 @@ static int put_clock(struct sqlite_store *store, struct writing *writing)
         bind_int(store->statements[SQL_PARTITION_REBASE], 1, store->shift_ns);
         bind_int(store->statements[SQL_PARTITION_REBASE], 2, STORE_TIME_MAX);
         r = sqlite_run(store, SQL_PARTITION_REBASE);
+        if (r == SQLITE_OK)
+            r = sqlite_usage_rebase(store);
     }
     bool differs = store_clock_differs(&store->clock.clock, &batch->clock);
     if (!differs && batch->mount_id == store->clock.mount_id)
@@ -178,6 +180,8 @@ static int put_items(struct sqlite_store *store, struct writing *writing)
     for (size_t i = 0; r == SQLITE_OK && i < batch->item_count; i++) {
         const struct store_item *item = &batch->items[i];
         r = put_event(store, item, batch->clock.offset_ns);
+        if (r == SQLITE_OK)
+            r = sqlite_usage_put(store, item->event);
         if (r == SQLITE_OK)
             r = put_line(store, writing, item, i + 1 == batch->item_count);
     }

@@ -78,7 +78,7 @@ int sqlite_devices(struct store *base, const struct store_device *devices, uint3
     struct sqlite_store *store = (struct sqlite_store *)base;
     int code = sqlite_read_devices(store, message);
     int64_t *rows = calloc(count + 1, sizeof(*rows));
-    uint64_t *room = calloc(count + 1, sizeof(*room));
+    uint64_t *room = calloc(count + 1, 2 * sizeof(*room));
     if (!code && (!rows || !room))
         code = -ENOMEM;
     bool changed = false;
@@ -102,9 +102,9 @@ int sqlite_devices(struct store *base, const struct store_device *devices, uint3
         return code;
     }
     free(store->device_rows);
-    free(store->barred_rows);
+    free(store->set_room);
     store->device_rows = rows;
-    store->barred_rows = room;
+    store->set_room = room;
     store->index_count = count;
     return 0;
 }

@@ -4,10 +4,10 @@
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
  * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
- * sqlite_place.c has lists of devices as blobs, sqlite_prune.c drops what is too much,
- * sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write,
- * sqlite_backup.c writes backups, sqlite.c is the port, and sqlite_restore.c makes a state of a
- * backup.
+ * sqlite_usage.c keeps usage, sqlite_place.c has lists of devices as blobs, sqlite_prune.c drops
+ * what is too much, sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and
+ * sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port, and
+ * sqlite_restore.c makes a state of a backup.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -61,6 +61,7 @@ enum statement {
     SQL_DEVICE_PUT,
     SQL_GUEST_INSERT,
     SQL_GUEST_FORGET,
+    SQL_USAGE_REBASE,
     SQL_COUNT
 };
 
@@ -120,8 +121,8 @@ struct sqlite_store {
     uint32_t device_count;
     int64_t *device_rows; /* engine index -> row */
     uint32_t index_count;
-    uint64_t *barred_rows; /* room for as many */
-    int64_t dropped_seq;   /* older log lines are gone */
+    uint64_t *set_room;  /* for two sets of devices */
+    int64_t dropped_seq; /* older log lines are gone */
     int64_t prune_at_ns, pruned_retention_ns;
     bool prune_more;
     int64_t calendar_offset_ns; /* of a wall clock that was not set since the last start */
@@ -192,8 +193,8 @@ struct sqlite_record {
     char how[SQLITE_HOW_MAX + 1];
     uint32_t by_uid;
     struct store_usage usage;
-    struct waiting waiting;            /* of a partition that waits; else all zero */
-    struct sqlite_blob shares, barred; /* sqlite_place.c */
+    struct waiting waiting;                       /* of a partition that waits; else all zero */
+    struct sqlite_blob shares, barred, preferred; /* sqlite_place.c */
 };
 
 /* SQL for all columns, to be freed with sqlite3_free(); NULL if out of memory. Parameter n is
@@ -298,27 +299,36 @@ int sqlite_guest_forget(struct sqlite_store *store, uint64_t id);
 int sqlite_guest_load(struct sqlite_store *store, const struct store_sink *sink,
                       struct message *message);
 
+/* -- sqlite_usage.c -- */
+
+/* Whether a row of the table `setting` is a record of usage, or the beginning of its time. */
+#define SQLITE_IS_USAGE "key >= 'usage/' AND key < 'usage0'"
+/* Write the records that an event has changed. An SQLite code. */
+int sqlite_usage_put(struct sqlite_store *store, const struct engine_event *event);
+/* Move the beginning of time to the present clock. An SQLite code. */
+int sqlite_usage_rebase(struct sqlite_store *store);
+int sqlite_usage_load(struct sqlite_store *store, const struct store_sink *sink,
+                      struct message *message);
+
 /* -- sqlite_place.c -- */
 
-/* How many bytes lists take: of the shares beside the first, and of devices ruled out. */
+/* How many bytes an entry of a list takes: a share beside the first, and a device of a set. */
 #define SQLITE_SHARE_BYTES  24
-#define SQLITE_BARRED_BYTES 8
+#define SQLITE_DEVICE_BYTES 8
 /* The row of a device in the table, or 0. */
 int64_t sqlite_place_row(const struct sqlite_store *store, uint32_t device);
 /* The list of the shares beside the first, in `room`. -EINVAL: a device is not registered. */
 int sqlite_place_shares(const struct sqlite_store *store, const struct partition *partition,
                         uint64_t room[static 3 * SHARE_MAX], struct sqlite_blob *ret_shares);
-/* The list of devices ruled out for one that waits, in the store's room for it. */
-struct sqlite_blob sqlite_place_barred(struct sqlite_store *store, const struct waiting *waiting);
-/* The device of the table with this row; NULL: the value of the column `name` is bad. */
-const struct store_device *sqlite_place_device(struct sqlite_row *row, int64_t number,
-                                               const char *name);
+/* Set the lists of the sets of devices that one has that waits, in the store's room for them. */
+void sqlite_place_sets(struct sqlite_store *store, const struct waiting *waiting,
+                       struct sqlite_record *record);
 /* Read the devices and the other shares of a record into it and `ret_devices`. */
 void sqlite_place_read(struct sqlite_row *row, struct sqlite_record *record,
                        const struct store_device *ret_devices[SHARE_MAX]);
-/* Read the devices ruled out into `ret_devices`, which has room for all. */
-size_t sqlite_place_read_barred(struct sqlite_row *row, const struct sqlite_blob *barred,
-                                const struct store_device **ret_devices);
+/* Read a set of devices; `name` is the column's, `room` has room for all of the table. */
+struct store_device_set sqlite_place_read_set(struct sqlite_row *row, const struct sqlite_blob *set,
+                                              const char *name, const struct store_device **room);
 
 /* -- sqlite_prune.c -- */
 

@@ -104,9 +104,11 @@ static int load_settings(struct sqlite_store *store, const struct store_sink *si
 {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX], last[ENGINE_KEY_MAX] = "";
     int code = 0;
-    struct sqlite_row row = sqlite_rows_begin(
-        store, "setting",
-        "SELECT key, value FROM setting WHERE NOT (" SQLITE_IS_GUEST ") ORDER BY key", message);
+    struct sqlite_row row =
+        sqlite_rows_begin(store, "setting",
+                          "SELECT key, value FROM setting WHERE NOT (" SQLITE_IS_GUEST ")"
+                          " AND NOT (" SQLITE_IS_USAGE ") ORDER BY key",
+                          message);
     while (!code && sqlite_rows_next(&row)) {
         sqlite_row_line(&row, 0, 1, key, sizeof(key));
         sqlite_row_line(&row, 1, 1, value, sizeof(value));
@@ -169,13 +171,13 @@ static int load_partitions(struct sqlite_store *store, const struct store_sink *
                            struct message *message)
 {
     int code = 0;
-    const struct store_device **barred = calloc(STATE_DEVICES_MAX, sizeof(struct store_device *));
-    if (!barred)
+    const struct store_device **room = calloc(STATE_DEVICES_MAX, 2 * sizeof(struct store_device *));
+    if (!room)
         return -ENOMEM;
     struct sqlite_row row = records_begin(store, SQLITE_PARTITION, "ORDER BY id", message);
     while (!code && sqlite_rows_next(&row)) {
         struct sqlite_record record = {.p.share_count = 1};
-        struct store_partition loaded = {.barred = barred};
+        struct store_partition loaded;
         sqlite_schema_read(&row, SQLITE_PARTITION, &record);
         judge_partition(&row, &record.p);
         loaded.waiting = read_waiting(&row, &record);
@@ -184,14 +186,16 @@ static int load_partitions(struct sqlite_store *store, const struct store_sink *
         if (!row.bad && record.p.end_ns <= record.p.start_ns)
             row.bad = "end_ns";
         sqlite_place_read(&row, &record, loaded.devices);
-        loaded.barred_count = sqlite_place_read_barred(&row, &record.barred, barred);
+        loaded.barred = sqlite_place_read_set(&row, &record.barred, "barred", room);
+        loaded.preferred =
+            sqlite_place_read_set(&row, &record.preferred, "preferred", room + STATE_DEVICES_MAX);
         loaded.partition = record.p;
         loaded.usage = record.usage;
         code = sqlite_row_check(&row);
         if (!code && sink->partition)
             code = sink->partition(sink->context, &loaded);
     }
-    free(barred);
+    free(room);
     return sqlite_rows_end(&row, code);
 }
 
@@ -328,6 +332,8 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
         store->shift_ns = store_clock_shift(&store->clock.clock, clock);
     if (!r)
         r = load_settings(store, sink, message);
+    if (!r)
+        r = sqlite_usage_load(store, sink, message);
     if (!r)
         r = load_partitions(store, sink, message);
     if (!r)

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where partitions are and may be, as lists of devices: the shares of a partition beside its first,
- * and the devices that are ruled out for one that waits. A list is a blob of little-endian numbers
- * of 64 bits: the row of the device, and for a share also its bytes and computing time. It must not
- * know when partitions are written.
+ * and for one that waits the devices that are ruled out and those that it prefers. A list is a blob
+ * of little-endian numbers of 64 bits: the row of the device, and for a share also its bytes and
+ * computing time. It must not know when partitions are written.
  */
 #include "sqlite_internal.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
+
+static struct sqlite_blob blob_of(const uint64_t *from, const uint64_t *until)
+{
+    return (struct sqlite_blob){from, (int)((until - from) * (ptrdiff_t)sizeof(*from))};
+}
 
 int64_t sqlite_place_row(const struct sqlite_store *store, uint32_t device)
 {
@@ -29,19 +34,24 @@ int sqlite_place_shares(const struct sqlite_store *store, const struct partition
         *at++ = htole64(share->memory_bytes);
         *at++ = htole64(share->compute_ppm);
     }
-    *ret_shares = (struct sqlite_blob){room, (int)((at - room) * (ptrdiff_t)sizeof(*at))};
+    *ret_shares = blob_of(room, at);
     return 0;
 }
 
-struct sqlite_blob sqlite_place_barred(struct sqlite_store *store, const struct waiting *waiting)
+void sqlite_place_sets(struct sqlite_store *store, const struct waiting *waiting,
+                       struct sqlite_record *record)
 {
-    uint64_t *at = store->barred_rows;
-    for (uint32_t i = 0; waiting->anywhere && i < store->index_count; i++) {
-        if (waiting_is_barred(waiting, i))
-            *at++ = htole64((uint64_t)store->device_rows[i]);
+    uint64_t *barred = store->set_room, *preferred = barred + store->index_count;
+    uint64_t *first[] = {barred, preferred};
+    for (uint32_t i = 0; i < store->index_count; i++) {
+        uint64_t row = htole64((uint64_t)store->device_rows[i]);
+        if (waiting->anywhere && waiting_is_barred(waiting, i))
+            *barred++ = row;
+        if (waiting_prefers(waiting, i))
+            *preferred++ = row;
     }
-    return (struct sqlite_blob){store->barred_rows,
-                                (int)((at - store->barred_rows) * (ptrdiff_t)sizeof(*at))};
+    record->barred = blob_of(first[0], barred);
+    record->preferred = blob_of(first[1], preferred);
 }
 
 static uint64_t number_at(const struct sqlite_blob *blob, size_t index)
@@ -51,8 +61,9 @@ static uint64_t number_at(const struct sqlite_blob *blob, size_t index)
     return le64toh(number);
 }
 
-const struct store_device *sqlite_place_device(struct sqlite_row *row, int64_t number,
-                                               const char *name)
+/* The device of the table with this row; NULL: the value of the column `name` is bad. */
+static const struct store_device *find_device(struct sqlite_row *row, int64_t number,
+                                              const char *name)
 {
     const struct device_row *devices = row->store->devices;
     uint32_t low = 0, high = row->store->device_count; /* the table is read in this order */
@@ -96,7 +107,7 @@ void sqlite_place_read(struct sqlite_row *row, struct sqlite_record *record,
     struct partition *p = &record->p;
     p->share_count = 1;
     p->shares[0].device = index_of(row->store, record->device);
-    ret_devices[0] = sqlite_place_device(row, record->device, "device");
+    ret_devices[0] = find_device(row, record->device, "device");
     for (int at = 0; at < record->shares.bytes; at += SQLITE_SHARE_BYTES) {
         struct share *share = &p->shares[p->share_count];
         size_t first = 3 * (p->share_count - (size_t)1);
@@ -105,18 +116,18 @@ void sqlite_place_read(struct sqlite_row *row, struct sqlite_record *record,
         *share = (struct share){.device = index_of(row->store, number),
                                 .memory_bytes = number_at(&record->shares, first + 1),
                                 .compute_ppm = (uint32_t)compute_ppm};
-        ret_devices[p->share_count] = sqlite_place_device(row, number, "shares");
+        ret_devices[p->share_count] = find_device(row, number, "shares");
         if (!row->bad && (compute_ppm > 1000000 || !share_fits(share, ret_devices, p->share_count)))
             row->bad = "shares";
         p->share_count++;
     }
 }
 
-size_t sqlite_place_read_barred(struct sqlite_row *row, const struct sqlite_blob *barred,
-                                const struct store_device **ret_devices)
+struct store_device_set sqlite_place_read_set(struct sqlite_row *row, const struct sqlite_blob *set,
+                                              const char *name, const struct store_device **room)
 {
-    size_t count = (size_t)(barred->bytes / SQLITE_BARRED_BYTES);
+    size_t count = (size_t)(set->bytes / SQLITE_DEVICE_BYTES);
     for (size_t i = 0; i < count; i++)
-        ret_devices[i] = sqlite_place_device(row, (int64_t)number_at(barred, i), "barred");
-    return count;
+        room[i] = find_device(row, (int64_t)number_at(set, i), name);
+    return (struct store_device_set){room, count};
 }

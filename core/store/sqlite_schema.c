@@ -42,6 +42,7 @@ struct column {
              uint64_t: COLUMN_U64, int64_t: COLUMN_I64, char *: COLUMN_TEXT)
 #define TIME -STORE_TIME_MAX, STORE_TIME_MAX
 #define ANY  INT64_MIN, INT64_MAX
+#define SET  SQLITE_DEVICE_BYTES, STATE_DEVICES_MAX *SQLITE_DEVICE_BYTES
 
 /* Attributes of partitions come from partition.def; these are the other columns. The first one of a
  * table is its key. A U64 column of range ANY is stored as the signed number with the same bits. */
@@ -75,6 +76,7 @@ static const struct column columns[] = {
     {"by_uid", COLUMN_U32, IN(by_uid), ENDED, 0, UINT32_MAX},
     {"shares", COLUMN_BLOB, IN(shares), BOTH | ADDED, SQLITE_SHARE_BYTES,
      (SHARE_MAX - 1) * SQLITE_SHARE_BYTES},
+    {"quota_group", COLUMN_U32, IN(p.quota_group), LIVE | ADDED, 0, UINT32_MAX},
     {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), LIVE | ADDED, TIME},
     {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), LIVE | ADDED, TIME},
     {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), LIVE | ADDED, TIME},
@@ -86,8 +88,9 @@ static const struct column columns[] = {
     {"scale", COLUMN_U64, IN(waiting.amount.scale), LIVE | ADDED, 0, INT64_MAX},
     {"amount_bytes", COLUMN_U64, IN(waiting.amount.bytes), LIVE | ADDED, 0, INT64_MAX},
     {"anywhere", COLUMN_BOOL, IN(waiting.anywhere), LIVE | ADDED, 0, 1},
-    {"barred", COLUMN_BLOB, IN(barred), LIVE | ADDED, SQLITE_BARRED_BYTES,
-     STATE_DEVICES_MAX *SQLITE_BARRED_BYTES},
+    {"barred", COLUMN_BLOB, IN(barred), LIVE | ADDED, SET},
+    {"spread", COLUMN_BOOL, IN(waiting.spread), LIVE | ADDED, 0, 1},
+    {"preferred", COLUMN_BLOB, IN(preferred), LIVE | ADDED, SET},
 };
 
 /* The next column of a table; NULL after the last. `column` NULL: the first one. */

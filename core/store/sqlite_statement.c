@@ -45,6 +45,9 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_DEVICE_PUT] = "INSERT INTO device(row, key, name, memory_bytes) VALUES(?1, ?2, ?3, ?4)"
                        " ON CONFLICT(row) DO UPDATE SET name=excluded.name,"
                        " memory_bytes=excluded.memory_bytes",
+    [SQL_USAGE_REBASE] = "INSERT INTO setting(key, value) VALUES(?1, CAST(?2 AS TEXT))"
+                         " ON CONFLICT(key) DO UPDATE SET"
+                         " value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT)",
     [SQL_GUEST_INSERT] = "INSERT INTO setting(key, value) VALUES(?1, 'in')",
     [SQL_GUEST_FORGET] = "DELETE FROM setting WHERE key >= ?1 AND key < ?2",
 };

@@ -13,6 +13,7 @@
 #include "core/base/boot_id.h"
 #include "core/base/message.h"
 #include "core/engine/engine.h"
+#include "core/engine/usage_record.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -54,15 +55,19 @@ struct store_partition_usage {
     struct store_usage usage;
 };
 
+struct store_device_set {
+    const struct store_device *const *devices;
+    size_t count;
+};
+
 /* A live partition as loaded. Devices of shares are engine indices if store_devices has registered
  * them, else ENGINE_DEVICE_ANY: use the keys. Pointers are valid during the call. */
 struct store_partition {
     struct partition partition;
     const struct store_device *devices[SHARE_MAX]; /* of its shares */
     struct store_usage usage;
-    const struct waiting *waiting; /* NULL: it does not wait. Its set of devices is empty: */
-    const struct store_device *const *barred; /* these are ruled out for it */
-    size_t barred_count;
+    const struct waiting *waiting; /* NULL: it does not wait. Its sets of devices are these: */
+    struct store_device_set barred, preferred;
 };
 
 /* How a partition ended. Wall clock times, because history outlives boots. */
@@ -89,6 +94,9 @@ struct store_reply {
 struct store_sink {
     void *context;
     int (*setting)(void *context, const char *key, const char *value);
+    /* What an account or a group has used, and since when the time of usage counts. */
+    int (*usage)(void *context, const struct usage_record *record);
+    int (*origin)(void *context, int64_t origin_ns);
     int (*partition)(void *context, const struct store_partition *partition);
     /* A guest of a partition, by id and uid. One of a partition that is not there was left by a
      * program that knows no guests: ignore it. */

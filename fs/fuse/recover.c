@@ -6,6 +6,7 @@
 #include "core/base/array.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/engine/accounts.h"
 #include "core/gpu/identity.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
@@ -104,12 +105,17 @@ static int restore_waiting(struct restore *restore, const struct store_partition
                            const struct partition *partition)
 {
     struct waiting waiting = *stored->waiting;
+    uint32_t index = 0;
     int r = 0;
-    for (size_t i = 0; i < stored->barred_count && !r; i++) {
-        uint32_t index = 0;
-        r = find_device(restore, stored->barred[i], &index);
+    for (size_t i = 0; i < stored->barred.count && !r; i++) {
+        r = find_device(restore, stored->barred.devices[i], &index);
         if (!r)
             waiting_bar(&waiting, index);
+    }
+    for (size_t i = 0; i < stored->preferred.count && !r; i++) {
+        r = find_device(restore, stored->preferred.devices[i], &index);
+        if (!r)
+            waiting_prefer(&waiting, index);
     }
     return r ? r : engine_restore_waiting(restore->server->tree.engine, partition, &waiting);
 }
@@ -127,6 +133,19 @@ static int restore_partition(void *context, const struct store_partition *stored
         return r;
     return stored->waiting ? restore_waiting(restore, stored, &copy)
                            : engine_restore(tree->engine, &copy);
+}
+
+static int restore_usage(void *context, const struct usage_record *record)
+{
+    struct restore *restore = context;
+    return engine_restore_usage(restore->server->tree.engine, record);
+}
+
+static int restore_origin(void *context, int64_t origin_ns)
+{
+    struct restore *restore = context;
+    engine_restore_origin(restore->server->tree.engine, origin_ns);
+    return 0;
 }
 
 static int restore_guest(void *context, uint64_t id, uint32_t uid)
@@ -248,6 +267,8 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
     struct store_clock clock;
     struct store_sink sink = {.context = restore,
                               .setting = restore_setting,
+                              .usage = restore_usage,
+                              .origin = restore_origin,
                               .partition = restore_partition,
                               .guest = restore_guest,
                               .history = restore_history,
@@ -259,6 +280,7 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
     restore->server = server;
     int r = store_clock_now(&clock);
     server->tree.offset_ns = r ? 0 : clock.offset_ns;
+    submit_set_calendar(server);
     if (!r)
         r = store_load(server->store, &clock, &sink, ret_counters, message);
     if (!r)

@@ -32,6 +32,7 @@
 #include "busy_poll.h"
 #include "committer.h"
 #include "core/host/host.h"
+#include "fs/tree/calendar_windows.h"
 #include "fs/tree/files.h"
 #include "fs/tree/handles.h"
 #include "fs/tree/members.h"
@@ -73,6 +74,8 @@ struct server {
     int64_t joined_ns;             /* when a process last joined: older snapshots are stale */
     struct pending_queue pending[PENDING_KINDS];
     uint64_t join_number;
+    struct calendar_windows windows; /* of quotas; filled in again from calendar_until_ns on */
+    int64_t calendar_until_ns;
     int timer_fd, signal_fd;
     int64_t armed_ns;            /* when the timer fires; ENGINE_FOREVER: not set */
     int64_t record_due_ns;       /* when to record the time and usage next */
@@ -235,6 +238,8 @@ uint64_t submit_handle_failure(struct server *server);
 int submit_close_unheld(struct server *server);
 /* Make the timer fire at at_ns or earlier. */
 void submit_arm(struct server *server, int64_t at_ns);
+/* Tell the engine where days and weeks begin, by the present clocks. */
+void submit_set_calendar(struct server *server);
 /* Arm the timer for the next thing that submit_tick or the usage write has to do. */
 void submit_arm_next(struct server *server);
 /* Call when the timer fires. */

@@ -5,6 +5,8 @@
  */
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/engine/accounts.h"
+#include "fs/tree/calendar_windows.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
 #include "fs/tree/follow.h"
@@ -39,13 +41,26 @@
 
 /* -- time --------------------------------------------------------------------------- */
 
-static void read_clocks(struct tree *tree)
+/* The days and weeks of quotas, as far ahead as they are listed. */
+void submit_set_calendar(struct server *server)
 {
+    struct tree *tree = &server->tree;
+    calendar_windows_fill(&server->windows, tree_wall_ns(tree), tree->offset_ns);
+    engine_set_calendar(tree->engine, &server->windows.quota);
+    server->calendar_until_ns = server->windows.week_ns[CALENDAR_WEEKS / 2];
+}
+
+static void read_clocks(struct server *server)
+{
+    struct tree *tree = &server->tree;
     tree->now_ns = clock_boottime_ns();
     int64_t offset_ns = clock_realtime_ns() - tree->now_ns;
     int64_t step_ns = offset_ns - tree->offset_ns;
-    if (step_ns > STEP_NS || step_ns < -STEP_NS)
+    bool stepped = step_ns > STEP_NS || step_ns < -STEP_NS;
+    if (stepped)
         tree->offset_ns = offset_ns;
+    if (stepped || tree->now_ns >= server->calendar_until_ns)
+        submit_set_calendar(server);
 }
 
 /* A timer that fires too early costs less than setting it for every request. */
@@ -77,7 +92,7 @@ void submit_arm_next(struct server *server)
 static void tick(struct server *server, bool pauses)
 {
     struct tree *tree = &server->tree;
-    read_clocks(tree);
+    read_clocks(server);
     bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
     bool waits = pauses && tree->now_ns < server->portion_ns + PAUSE_NS;
     if (engine_advance_some(tree->engine, tree->now_ns, waits ? 0 : PORTION))
@@ -88,7 +103,7 @@ static void tick(struct server *server, bool pauses)
     if (!due)
         return;
     bool more = engine_next_wakeup(tree->engine) <= tree->now_ns;
-    read_clocks(tree); /* ending them took a while */
+    read_clocks(server); /* ending them took a while */
     if (more)
         server->portion_ns = tree->now_ns;
 }

@@ -8,6 +8,7 @@
 #include "core/base/array.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/engine/accounts.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/names.h"
 #include "server.h"
@@ -72,6 +73,21 @@ static int open_session(struct server *server, const struct worker_fds *fds)
     return handles_open(&server->handles, fds->handles, server->tree.names);
 }
 
+static void holder_name(void *context, bool group, uint32_t id, char *text, size_t size)
+{
+    struct names *names = context;
+    snprintf(text, size, "%s", group ? names_group(names, id) : names_user(names, id));
+}
+
+/* Who waits comes in the order of usage. */
+static void set_rules(struct tree *tree)
+{
+    const struct engine_rules rules = {
+        .order = engine_order_by_usage, .context = tree->engine, .forward = 100};
+    engine_set_rules(tree->engine, &rules);
+    engine_set_holder_name(tree->engine, holder_name, tree->names);
+}
+
 static int start(struct server *server, const struct worker_fds *fds)
 {
     static const struct host_state unknown; /* until the host thread reports */
@@ -92,6 +108,8 @@ static int start(struct server *server, const struct worker_fds *fds)
         r = engine_new(time_text, tree, &tree->engine);
     if (!r)
         engine_set_accounts(tree->engine, account_of, tree->names);
+    if (!r)
+        set_rules(tree);
     if (!r)
         r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
     if (!r)

@@ -162,8 +162,8 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     const struct partition *partition = tree_partition(tree, node);
     if (partition)
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-    if (node->dir == DIR_USER)
-        a.attr_timeout_s = a.entry_timeout_s = 0; /* ends with the user's last partition */
+    if (node->dir == DIR_USER || node->dir == DIR_GROUP)
+        a.attr_timeout_s = a.entry_timeout_s = 0; /* names can get another meaning */
     if (node->file) {
         int r = file_attributes(tree, node, uid, &a);
         if (r)

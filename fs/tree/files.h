@@ -124,7 +124,7 @@ struct file_row {
 
 /* The files of each kind of directory; a row without a name ends them. */
 extern const struct file_row files_root[], files_config[], files_users[], files_user[],
-    files_device[], files_partitions[], files_partition[];
+    files_groups[], files_group[], files_device[], files_partitions[], files_partition[];
 
 /* Print the ids of a user's partitions, one per line. */
 void files_print_ids(const struct tree *tree, uint32_t user, struct strbuf *out);

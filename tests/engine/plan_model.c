@@ -156,7 +156,8 @@ static bool same_waiting(const struct waiting *a, const struct waiting *b)
 {
     return a->promised_ns == b->promised_ns && a->asked_ns == b->asked_ns &&
            a->give_up_ns == b->give_up_ns && a->priority == b->priority && a->fixed == b->fixed &&
-           a->anywhere == b->anywhere && a->amount.bytes == b->amount.bytes;
+           a->anywhere == b->anywhere && (!a->anywhere || a->barred[0] == b->barred[0]) &&
+           a->amount.bytes == b->amount.bytes;
 }
 
 static void print(const char *who, const struct partition *p)
@@ -456,13 +457,17 @@ static void op_enqueue(void)
     promise.p.share_count = terms.gpus > 1 ? terms.gpus : 1;
     promise.p.end_ns = request.duration_ns;
     promise.p.state = PARTITION_ACTIVE;
-    promise.w = (struct waiting){.asked_ns = now_ns,
-                                 .give_up_ns = terms.give_up_ns,
-                                 .amount = request.amount,
-                                 .priority = terms.priority,
-                                 .fixed = terms.fixed,
-                                 .anywhere = creation.device == ENGINE_DEVICE_ANY && !terms.devices,
-                                 .barred = {barred_bit < PLAN_DEVICES ? 1U << barred_bit : 0, 0}};
+    promise.w = (struct waiting){
+        .asked_ns = now_ns,
+        .give_up_ns = terms.give_up_ns,
+        .amount = request.amount,
+        .priority = terms.priority,
+        .fixed = terms.fixed,
+        .anywhere = creation.device == ENGINE_DEVICE_ANY && !terms.devices,
+        .barred = {barred_bit < plan.device_count && plan.devices[barred_bit].present
+                       ? 1U << barred_bit
+                       : 0,
+                   0}};
     /* A device on which it amounts to nothing is ruled out for good. */
     for (uint32_t i = 0; i < plan.device_count; i++) {
         if (plan.devices[i].present && request.amount.is_share &&
@@ -546,6 +551,42 @@ static bool has_room(const struct partition *p, int64_t from_ns, int64_t until_n
     return true;
 }
 
+/* Whether the limit of its owner allows more of it from now on, or from its start. */
+static bool is_allowed(const struct partition *p, uint32_t uid)
+{
+    int64_t from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
+
+    return uid % 2 == 0 || from_ns / NS_PER_SECOND % plan.every_s == 0;
+}
+
+/* What a refusal says about asking again has to be so. */
+static void check_anew(const struct promise *wanted)
+{
+    const char *said = strstr(why.message, "a new request would start at T");
+    struct promise again = *wanted;
+
+    if (!said)
+        return;
+    again.p.id = 0;
+    CHECK(plan_earliest(&plan, &again, again.w.fixed ? again.p.start_ns : now_ns, ENGINE_FOREVER,
+                        UINT32_MAX),
+          "%s", why.message);
+    CHECK(strtoll(said + 30, NULL, 10) == again.p.start_ns / NS_PER_SECOND, "%s, not %" PRId64,
+          why.message, again.p.start_ns / NS_PER_SECOND);
+}
+
+/* What a refusal says about how much longer it can last has to be so. */
+static void check_longest(const struct partition *p)
+{
+    const char *more = strstr(why.message, " more, until T");
+    int64_t until_ns = more ? SECONDS(strtoll(more + 14, NULL, 10)) : p->end_ns;
+
+    if (!more && !strstr(why.message, "no more time"))
+        return;
+    CHECK(has_room(p, p->end_ns, until_ns, 0), "%s", why.message);
+    CHECK(!has_room(p, p->end_ns, until_ns + SECONDS(1), 0), "%s", why.message);
+}
+
 static void op_set_end(void)
 {
     uint64_t id = any_id();
@@ -563,8 +604,16 @@ static void op_set_end(void)
         plan_passes(&plan, now_ns);
     promise = reach(id);
     bool good = promise && end_ns > now_ns && end_ns > promise->p.start_ns &&
-                has_room(&promise->p, promise->p.end_ns, end_ns, 0);
+                has_room(&promise->p, promise->p.end_ns, end_ns, 0) &&
+                (end_ns <= promise->p.end_ns || is_allowed(&promise->p, promise->p.uid));
     CHECK(good == !r, "%d: %s", r, why.message);
+    if (!good && promise && r == REFUSED_NO_SPACE) {
+        struct promise wanted = *promise;
+
+        wanted.p.end_ns = end_ns;
+        check_anew(&wanted);
+        check_longest(&promise->p);
+    }
     if (!good)
         return;
     bool frees = end_ns < promise->p.end_ns;
@@ -577,7 +626,7 @@ static void op_resize(void)
 {
     uint64_t id = any_id(), bytes = 1 + rnd(100);
     struct promise *promise;
-    bool changes = false, frees = false, grows = false;
+    bool changes = false, frees = false, grows = false, more = false;
     int r;
 
     do {
@@ -594,11 +643,21 @@ static void op_resize(void)
 
         changes = changes || share->memory_bytes != bytes;
         frees = frees || share->memory_bytes > bytes;
+        more = more || share->memory_bytes < bytes;
         grows = grows ||
                 (share->memory_bytes < bytes && !has_room(&one, from_ns, promise->p.end_ns, bytes));
     }
-    bool good = promise && !grows;
+    bool good = promise && !grows && (!more || is_allowed(&promise->p, promise->p.uid));
     CHECK(good == !r, "%d: %s", r, why.message);
+    if (!good && promise && r == REFUSED_NO_SPACE) {
+        struct promise wanted = *promise;
+
+        for (uint32_t k = 0; k < wanted.p.share_count; k++)
+            wanted.p.shares[k].memory_bytes = bytes;
+        if (wanted.p.shares[0].memory_bytes != promise->p.shares[0].memory_bytes)
+            wanted.w.amount = (struct amount){.bytes = bytes};
+        check_anew(&wanted);
+    }
     if (!good || !changes)
         return;
     for (uint32_t k = 0; k < promise->p.share_count; k++)
@@ -620,11 +679,122 @@ static void op_hand_over(void)
         maybe_fail();
         r = engine_hand_over(engine, ENGINE_CALL(now_ns, 0, &root, &why), id, uid, 0, 0755);
     } while (ran_out(r));
-    CHECK(!r == !!promise, "%d", r);
-    if (promise && promise->p.uid != uid && promise->p.state == PARTITION_PENDING)
+    bool good = promise && (promise->p.uid == uid || is_allowed(&promise->p, uid));
+    CHECK(good == !r, "%d: %s", r, why.message);
+    if (!good)
+        return;
+    if (promise->p.uid != uid && promise->p.state == PARTITION_PENDING)
         mark_itself(promise);
-    if (promise)
-        promise->p.uid = uid;
+    promise->p.uid = uid;
+}
+
+/* Take these devices (NULL: any but the barred ones) into a promise. False: it cannot. */
+static bool take_devices(struct promise *promise, const uint32_t *devices, uint32_t count,
+                         const bool *barred)
+{
+    uint32_t allowed = 0;
+    bool keeps = true;
+
+    promise->w.anywhere = !devices;
+    promise->w.barred[0] = 0;
+    for (uint32_t i = 0; !devices && i < plan.device_count; i++) {
+        const struct amount *amount = &promise->w.amount;
+
+        if (!plan.devices[i].present)
+            continue;
+        if (barred[i] ||
+            (amount->is_share && amount->digits * plan.devices[i].memory_bytes < amount->scale))
+            promise->w.barred[0] |= 1U << i;
+        else
+            allowed++;
+    }
+    if (devices && count != promise->p.share_count)
+        return false;
+    if (!devices && allowed < promise->p.share_count)
+        return false;
+    for (uint32_t k = 0; k < promise->p.share_count; k++) {
+        struct share *share = &promise->p.shares[k];
+
+        if (!devices) {
+            keeps = keeps && !(promise->w.barred[0] >> share->device & 1);
+            continue;
+        }
+        if (devices[k] >= plan.device_count || (k > 0 && devices[k] == devices[k - 1]))
+            return false;
+        uint64_t memory = plan.devices[devices[k]].memory_bytes;
+        *share = (struct share){.device = devices[k]};
+        share->memory_bytes = promise->w.amount.is_share
+                                  ? promise->w.amount.digits * memory / promise->w.amount.scale
+                                  : promise->w.amount.bytes;
+    }
+    return (!devices && keeps) ||
+           plan_earliest(&plan, promise, promise->p.start_ns, promise->p.start_ns + 1, UINT32_MAX);
+}
+
+static void op_set_devices(void)
+{
+    uint32_t devices[PLAN_DEVICES], count = (uint32_t)(1 + rnd(3)), first = (uint32_t)rnd(3);
+    uint64_t id = any_id(), barred_bit = rnd(2) ? PLAN_DEVICES : rnd(plan.device_count);
+    bool barred[PLAN_DEVICES] = {false}, any = rnd(2);
+    struct caller caller = root;
+    struct promise *promise = plan_find(&plan, id);
+    int r;
+
+    if (promise && rnd(8))
+        count = promise->p.share_count;
+    for (uint32_t i = 0; i < count; i++)
+        devices[i] = first + i + (rnd(2) && i == count - 1);
+    if (barred_bit < PLAN_DEVICES)
+        barred[barred_bit] = true;
+    caller.barred = barred;
+    do {
+        maybe_fail();
+        r = engine_set_devices(engine, ENGINE_CALL(now_ns, 0, &caller, &why), id,
+                               any ? NULL : devices, count);
+    } while (ran_out(r));
+    if (reach(id))
+        plan_passes(&plan, now_ns);
+    promise = reach(id);
+    if (!promise || promise->p.state != PARTITION_PENDING) {
+        CHECK(r == (promise ? REFUSED_BUSY : REFUSED_GONE), "%d", r);
+        return;
+    }
+    struct promise wanted = *promise, was = *promise;
+    bool good = take_devices(&wanted, any ? NULL : devices, count, barred);
+    CHECK(good == !r, "%d: %s", r, why.message);
+    if (r == REFUSED_NO_SPACE)
+        check_anew(&wanted);
+    if (!good || (same(&wanted.p, &was.p) && same_waiting(&wanted.w, &was.w)))
+        return;
+    *promise = wanted;
+    plan_mark(&plan, &was.p, was.p.start_ns);
+    mark_itself(promise);
+}
+
+static void op_set_priority(void)
+{
+    uint64_t id = any_id();
+    uint32_t priority = (uint32_t)rnd(PRIORITIES);
+    struct promise *promise = reach(id);
+    struct caller caller = root;
+    int r;
+
+    if (promise && rnd(2))
+        caller = (struct caller){.uid = promise->p.uid};
+    do {
+        maybe_fail();
+        r = engine_set_priority(engine, ENGINE_CALL(now_ns, 0, &caller, &why), id, priority);
+    } while (ran_out(r));
+    if (!promise || promise->p.state != PARTITION_PENDING) {
+        CHECK(r == (promise ? REFUSED_BUSY : REFUSED_GONE), "%d", r);
+        return;
+    }
+    bool good = priority <= promise->w.priority || caller.admin;
+    CHECK(good == !r, "%d: %s", r, why.message);
+    if (!good || priority == promise->w.priority)
+        return;
+    promise->w.priority = priority;
+    plan_mark(&plan, &promise->p, ENGINE_FOREVER - 1);
 }
 
 static void op_usage(void)
@@ -651,10 +821,10 @@ static const struct {
     void (*run)(void);
     unsigned weight;
 } operations[] = {
-    {"enqueue", op_enqueue, 42}, {"release", op_release, 10}, {"set_end", op_set_end, 10},
-    {"resize", op_resize, 8},    {"tick", op_tick, 18},       {"hand_over", op_hand_over, 3},
-    {"usage", op_usage, 3},      {"commit", commit, 3},       {"revert", revert, 2},
-    {"restart", restart, 1},
+    {"enqueue", op_enqueue, 38}, {"release", op_release, 9},     {"set_end", op_set_end, 9},
+    {"resize", op_resize, 7},    {"devices", op_set_devices, 6}, {"priority", op_set_priority, 3},
+    {"tick", op_tick, 16},       {"hand_over", op_hand_over, 3}, {"usage", op_usage, 3},
+    {"commit", commit, 3},       {"revert", revert, 2},          {"restart", restart, 1},
 };
 
 static void one_operation(void)

@@ -428,7 +428,8 @@ static void ask_and_put(struct lease *lease, bool always)
                             now_ns + below(2) * below(40),
                             1 + below(below(8) ? 15 : 45),
                             (uint32_t)below(3),
-                            below(4) == 0};
+                            below(4) == 0,
+                            false};
     size_t user = (size_t)below(2);
     bool grouped = below(2);
 
@@ -549,7 +550,8 @@ static void limit(enum quota_key key, uint64_t most)
 
 static struct quota_answer check(uint64_t ppm, int64_t start_ns, int64_t duration_ns)
 {
-    return quota_check(&hers, &(struct quota_ask){ppm, start_ns, start_ns, duration_ns, 1, false});
+    return quota_check(&hers,
+                       &(struct quota_ask){ppm, start_ns, start_ns, duration_ns, 1, false, false});
 }
 
 START_TEST(hours_of_a_week)
@@ -642,7 +644,7 @@ START_TEST(requests_alone)
     ck_assert_int_eq(quota_longest(&hers, DEVICE, 0, DAY), HOUR);
 
     limit(QUOTA_AHEAD, (uint64_t)DAY);
-    struct quota_ask ask = {DEVICE, HOUR, 3 * DAY, HOUR, 1, true};
+    struct quota_ask ask = {DEVICE, HOUR, 3 * DAY, HOUR, 1, true, false};
     answer = quota_check(&hers, &ask);
     ck_assert_int_eq(answer.key, QUOTA_AHEAD);
     ck_assert_int_eq(answer.at_ns, 2 * DAY); /* when to ask again */

@@ -31,7 +31,7 @@ static void reset(void)
 
 static void says(const struct quota_ask *ask, const char *message)
 {
-    const struct quota_message_names names = {"lab", moment, NULL};
+    const struct quota_message_names names = {"Your", "lab", moment, NULL};
     struct quota_answer answer = quota_check(&scope, ask);
     struct refusal why = {""};
 
@@ -43,7 +43,7 @@ static void says(const struct quota_ask *ask, const char *message)
 
 START_TEST(hours)
 {
-    struct quota_ask ask = {DEVICE / 2, 0, 4 * DAY, 3 * HOUR, 1, false};
+    struct quota_ask ask = {DEVICE / 2, 0, 4 * DAY, 3 * HOUR, 1, false, false};
 
     user.limits.limit[QUOTA_HOURS_WEEK] = 20 * GPU_HOUR;
     quota_put(&user, &calendar, &charge, 1, DEVICE, DAY, DAY + 19 * HOUR + HOUR / 2, 0);
@@ -51,7 +51,7 @@ START_TEST(hours)
                "promised. 1h of this fits, all of it from d6 23:00.");
     ask.ppm = 20 * DEVICE;
     says(&ask, "Your quota allows 20 GPU-hours a week; in the one from d0 00:00, 19.5 are used or "
-               "promised. 1m30s of this fits, all of it never.");
+               "promised. 1m30s of this fits, all of it never fits.");
     group.limits.limit[QUOTA_HOURS_DAY] = GPU_HOUR;
     quota_put(&group, &calendar, &other, 2, DEVICE, 4 * DAY, 4 * DAY + HOUR, 0);
     ask.ppm = DEVICE / 2;
@@ -67,27 +67,27 @@ START_TEST(hours)
     user.limits.limit[QUOTA_HOURS_WEEK] = QUOTA_UNLIMITED;
     says(&ask,
          "Group lab's quota allows 2 GPU-hours a day; in the one from d4 00:00, 1 are used or "
-         "promised. 1h of this fits, all of it never.");
+         "promised. 1h of this fits, all of it never fits.");
 }
 END_TEST
 
 START_TEST(amounts)
 {
-    struct quota_ask ask = {DEVICE, 0, 0, 3 * HOUR, 1, false};
+    struct quota_ask ask = {DEVICE, 0, 0, 3 * HOUR, 1, false, false};
 
     user.limits.limit[QUOTA_FRACTION] = DEVICE * 3 / 2;
     quota_put(&user, &calendar, &charge, 1, DEVICE, 2 * HOUR, 5 * HOUR, 0);
     says(&ask, "Your quota allows 1.5 devices at a time, of which 1 are promised. 2h of this fits, "
                "all of it from d0 05:00.");
     ask.ppm = 2 * DEVICE;
-    says(&ask, "Your quota allows 1.5 devices at a time, of which 1 are promised. This fits "
-               "never.");
+    says(&ask, "Your quota allows 1.5 devices at a time, of which 1 are promised. This never "
+               "fits.");
 }
 END_TEST
 
 START_TEST(requests)
 {
-    struct quota_ask ask = {DEVICE, 0, 3 * DAY, 3 * HOUR, 2, true};
+    struct quota_ask ask = {DEVICE, 0, 3 * DAY, 3 * HOUR, 2, true, false};
 
     user.pending = 10;
     says(&ask, "Your quota allows 10 requests to wait, and 10 wait; wait until one starts, or "

@@ -101,8 +101,10 @@ static bool is_accepted(const struct suggest *suggest, const struct amount *amou
         return false;
     if (!suggest->scope)
         return true;
-    struct quota_ask ask = {
-        (uint64_t)most_ppm * suggest->take, 0, suggest->start_ns, duration_ns, 1, false};
+    struct quota_ask ask = {.ppm = (uint64_t)most_ppm * suggest->take,
+                            .start_ns = suggest->start_ns,
+                            .duration_ns = duration_ns,
+                            .class = 1};
     return quota_check(suggest->scope, &ask).verdict == QUOTA_ALLOWED;
 }
 

@@ -3,78 +3,7 @@
  * Requests that wait, one promise at a time: what is shown when, who goes first, and what moves
  * whom. plan_model.c tries everything else.
  */
-#include "fixture.h"
-
-/* Ask for this on a device (or any), with terms. Returns the code. */
-static int enqueue(int64_t now_ns, uint32_t uid, uint32_t device, const char *text,
-                   struct creation_terms terms, uint64_t *ret_id)
-{
-    struct caller caller = {.uid = uid, .gid = uid};
-    struct request request = parsed(text);
-
-    if (!terms.give_up_ns)
-        terms.give_up_ns = ENGINE_FOREVER;
-    return engine_enqueue(engine, CALL(now_ns, &caller, &why),
-                          &(struct creation){&request, device, uid, uid, 0}, &terms, ret_id);
-}
-
-static uint64_t waits(int64_t now_ns, uint32_t uid, uint32_t device, const char *text,
-                      uint32_t gpus)
-{
-    uint64_t id = 0;
-    int r = enqueue(
-        now_ns, uid, device, text,
-        (struct creation_terms){.waits = true, .gpus = gpus, .priority = PRIORITY_NORMAL}, &id);
-
-    ck_assert_msg(!r, "%s: %s", text, why.message);
-    return id;
-}
-
-static uint64_t of_class(int64_t now_ns, uint32_t uid, const char *text, uint32_t priority)
-{
-    uint64_t id = 0;
-
-    ck_assert_int_eq(enqueue(now_ns, uid, 0, text,
-                             (struct creation_terms){.waits = true, .priority = priority}, &id),
-                     0);
-    return id;
-}
-
-static int64_t start_s(uint64_t id)
-{
-    return engine_find(engine, id)->start_ns / NS_PER_SECOND;
-}
-
-static void starts(uint64_t id, int64_t seconds, uint32_t state)
-{
-    ck_assert_int_eq(start_s(id), seconds);
-    ck_assert_uint_eq(engine_find(engine, id)->state, state);
-    if (state == PARTITION_PENDING)
-        ck_assert_int_eq(engine_waiting(engine, id)->promised_ns, SECONDS(seconds));
-}
-
-static void release(int64_t now_ns, uint64_t id)
-{
-    ck_assert_int_eq(engine_release(engine, CALL(now_ns, &admin, &why), id), 0);
-    ck_assert_int_eq(engine_advance(engine, now_ns), 0);
-}
-
-/* The kinds of all events since the last call, as letters. */
-static const char *kinds(void)
-{
-    static char text[64];
-    static const char letters[] = {
-        [EVENT_CREATED] = 'c', [EVENT_EXPIRED] = 'x', [EVENT_RELEASED] = 'r', [EVENT_REVOKED] = 'v',
-        [EVENT_MOVED] = 'm',   [EVENT_STARTED] = 's', [EVENT_GAVE_UP] = 'g',  [EVENT_WARNED] = 'w'};
-    struct engine_event *events = engine_take_events(engine);
-    size_t count = 0;
-
-    for (struct engine_event *event = events; event; event = event->next)
-        text[count++] = letters[event->kind];
-    text[count] = 0;
-    engine_events_free(events);
-    return text;
-}
+#include "waiting_fixture.h"
 
 START_TEST(second_waits_for_the_first)
 {
@@ -291,7 +220,7 @@ START_TEST(extension_stops_at_a_promise)
     starts(b, 100, PARTITION_PENDING);
     engine_events_free(engine_take_events(engine));
     refused(engine_set_end(engine, CALL(0, &caller, &why), a, SECONDS(101)), REFUSED_NO_SPACE,
-            "beyond its end at T100");
+            "p1 can have no more time: p2 of uid 1001 starts at T100.");
     ck_assert_int_eq(engine_release(engine, CALL(0, &admin, &why), b), 0);
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &caller, &why), a, SECONDS(101)), 0);
 }
@@ -388,10 +317,9 @@ END_TEST
 
 static uint32_t placed_on(const char *text)
 {
-    struct creation_terms terms = {0};
     uint64_t id = 0;
 
-    ck_assert_int_eq(enqueue(0, 1000, ENGINE_DEVICE_ANY, text, terms, &id), 0);
+    ck_assert_int_eq(enqueue(0, 1000, ENGINE_DEVICE_ANY, text, (struct creation_terms){0}, &id), 0);
     return engine_find(engine, id)->shares[0].device;
 }
 
@@ -410,7 +338,30 @@ START_TEST(choice_of_device)
     ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/placement", "spread"), 0);
     ck_assert_uint_eq(placed_on("0.1 10"), 2); /* the least loaded of gpu0, gpu2 and gpu3 */
     ck_assert_uint_eq(placed_on("0.1 10 pack"), 3);
-    engine_events_free(engine_take_events(engine));
+}
+END_TEST
+
+/* A gang takes what it prefers also when it moves forward. */
+START_TEST(preferred_later)
+{
+    uint64_t id = 0, whole[4];
+
+    start(100 * GIB);
+    for (int i = 0; i < 3; i++)
+        add_device(engine, 100 * GIB, true);
+    for (int i = 0; i < 4; i++)
+        whole[i] = waits(0, 1000, ENGINE_DEVICE_ANY, "1 100", 0);
+    ck_assert_int_eq(enqueue(0, 1001, ENGINE_DEVICE_ANY, "1 50 prefer=gpu3",
+                             (struct creation_terms){.waits = true, .gpus = 2}, &id),
+                     0);
+    starts(id, 100, PARTITION_PENDING);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[1].device, 3);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(engine_release(engine, CALL(SECONDS(9), &admin, &why), whole[i]), 0);
+    ck_assert_int_eq(engine_advance(engine, SECONDS(9)), 0);
+    starts(id, 9, PARTITION_ACTIVE);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 0);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[1].device, 3);
 }
 END_TEST
 
@@ -425,5 +376,5 @@ int main(void)
                       missed_window, gangs_keep_their_place, stream_of_small_ones, fixed_start,
                       gives_up, fair_order, equal_usage, shrink_and_grow,
                       extension_stops_at_a_promise, pass_in_portions, revert_gives_places_back,
-                      restored_places, refusals, choice_of_device);
+                      restored_places, refusals, choice_of_device, preferred_later);
 }

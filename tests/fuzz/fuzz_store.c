@@ -73,8 +73,10 @@ static void see_waiting(const struct store_partition *stored)
     if (stored->waiting && (!waiting_is_sound(stored->waiting) ||
                             stored->waiting->promised_ns < stored->partition.start_ns))
         die("what waits cannot be true");
-    for (size_t i = 0; i < stored->barred_count; i++)
-        line_is_good(stored->barred[i]->key, sizeof(stored->barred[i]->key));
+    for (size_t i = 0; i < stored->barred.count; i++)
+        line_is_good(stored->barred.devices[i]->key, sizeof(stored->barred.devices[i]->key));
+    for (size_t i = 0; i < stored->preferred.count; i++)
+        line_is_good(stored->preferred.devices[i]->key, sizeof(stored->preferred.devices[i]->key));
 }
 
 static int see_partition(void *context, const struct store_partition *stored)

@@ -74,7 +74,8 @@ static struct waiting extreme(int64_t promised_ns)
                             .fixed_wall_ns = INT64_C(1) << 62,
                             .amount = {false, 0, 0, INT64_MAX},
                             .priority = PRIORITY_HIGH,
-                            .fixed = true};
+                            .fixed = true,
+                            .spread = true};
 }
 
 START_TEST(what_waits_is_kept_whole)
@@ -154,6 +155,7 @@ START_TEST(devices_ruled_out)
     waiting_bar(&waiting, 1);
     waiting_bar(&waiting, 2);
     waiting_bar(&waiting, 99); /* is not there */
+    waiting_prefer(&waiting, 2);
     commit_waiting(1, EVENT_CREATED, &p, &waiting);
     waiting.anywhere = false; /* it has a device of its own */
     p.id = 2;
@@ -162,7 +164,10 @@ START_TEST(devices_ruled_out)
     ck_assert_uint_eq(kept.partitions[0].barred_count, 2);
     ck_assert_str_eq(kept.partitions[0].barred[0], "key1");
     ck_assert_str_eq(kept.partitions[0].barred[1], "key2");
+    ck_assert_uint_eq(kept.partitions[0].preferred_count, 1);
+    ck_assert_str_eq(kept.partitions[0].preferred[0], "key2");
     ck_assert_uint_eq(kept.partitions[1].barred_count, 0);
+    ck_assert_uint_eq(kept.partitions[1].preferred_count, 1);
     devices_make(devices, 3);
     strcpy(devices[0].key, "key2");
     strcpy(devices[2].key, "key0");

@@ -86,6 +86,7 @@ void same_waiting(const struct waiting *a, const struct waiting *b)
     ck_assert_uint_eq(a->priority, b->priority);
     ck_assert_int_eq(a->fixed, b->fixed);
     ck_assert_int_eq(a->anywhere, b->anywhere);
+    ck_assert_int_eq(a->spread, b->spread);
 }
 
 /* -- files --------------------------------------------------------------------- */

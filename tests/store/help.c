@@ -42,6 +42,12 @@ static void keep_keys(const struct partition *p, const struct store_device *cons
         snprintf(keys[i], sizeof(keys[i]), "%s", devices[i]->key);
 }
 
+static void keep_set(const struct store_device_set *set, char keys[8][160])
+{
+    for (size_t i = 0; i < set->count && i < 8; i++)
+        snprintf(keys[i], sizeof(keys[i]), "%s", set->devices[i]->key);
+}
+
 static int keep_partition(void *context, const struct store_partition *stored)
 {
     struct kept *kept = context;
@@ -49,13 +55,14 @@ static int keep_partition(void *context, const struct store_partition *stored)
     struct kept_partition *p = &kept->partitions[kept->partition_count++];
     *p = (struct kept_partition){.p = stored->partition,
                                  .device = *stored->devices[0],
-                                 .barred_count = stored->barred_count,
+                                 .barred_count = stored->barred.count,
+                                 .preferred_count = stored->preferred.count,
                                  .usage = stored->usage};
     keep_keys(&stored->partition, stored->devices, p->keys);
     if (stored->waiting)
         p->waiting = *stored->waiting;
-    for (size_t i = 0; i < stored->barred_count && i < 8; i++)
-        snprintf(p->barred[i], sizeof(p->barred[i]), "%s", stored->barred[i]->key);
+    keep_set(&stored->barred, p->barred);
+    keep_set(&stored->preferred, p->preferred);
     return told(kept);
 }
 

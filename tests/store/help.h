@@ -20,7 +20,8 @@ struct kept_partition {
     char keys[SHARE_MAX][160];  /* of all of them */
     struct waiting waiting;     /* all zero: it does not wait */
     char barred[8][160];        /* keys of devices that are ruled out for it */
-    size_t barred_count;
+    char preferred[8][160];     /* likewise: those that it prefers */
+    size_t barred_count, preferred_count;
     struct store_usage usage;
 };
 struct kept_history {

@@ -327,6 +327,8 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET shares=zeroblob(192) WHERE id=3", "partition"},
         {"UPDATE partition SET barred=zeroblob(8) WHERE id=3", "partition"},
         {"UPDATE partition SET barred=x'00' WHERE id=3", "partition"},
+        {"UPDATE partition SET preferred=x'00' WHERE id=3", "partition"},
+        {"UPDATE partition SET spread=-1 WHERE id=3", "partition"},
         {"UPDATE partition SET state=0 WHERE id=3", "partition"}, /* it waits for nothing */
         {"UPDATE partition SET state=0, amount_bytes=1, promised_ns=-1 WHERE id=3", "partition"},
         {"UPDATE partition SET priority=3 WHERE id=3", "partition"},

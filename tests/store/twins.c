@@ -33,6 +33,9 @@ static void same_loads(const struct kept *a, const struct kept *b)
         ck_assert_uint_eq(a->partitions[i].barred_count, b->partitions[i].barred_count);
         ck_assert_mem_eq(a->partitions[i].barred, b->partitions[i].barred,
                          sizeof(a->partitions[i].barred));
+        ck_assert_uint_eq(a->partitions[i].preferred_count, b->partitions[i].preferred_count);
+        ck_assert_mem_eq(a->partitions[i].preferred, b->partitions[i].preferred,
+                         sizeof(a->partitions[i].preferred));
         ck_assert_mem_eq(&a->partitions[i].usage, &b->partitions[i].usage,
                          sizeof(a->partitions[i].usage));
     }
@@ -64,6 +67,7 @@ static void random_wait(uint64_t seq, uint64_t id, int64_t now_ns, enum event_ki
     waiting.fixed_wall_ns = waiting.fixed ? start_ns : 0;
     waiting.priority = (uint32_t)rand() % PRIORITIES;
     waiting.barred[0] = (uint64_t)rand() % 8;
+    waiting.preferred[0] = (uint64_t)rand() % 8;
     attempt_wait(&attempt, seq, kind, &p, &waiting);
 }
 

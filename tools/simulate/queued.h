@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* Schedule the jobs on so many equal devices: first come, first served, or with `backfill` as EASY
- * does (Lifka 1995): the one that waits may start now, if the first of the queue starts no later for it,
+ * does (Lifka 1995): any job of the queue may start now, if the first one starts no later for it,
  * should all use the time that they asked for. The start promised is the one that the queue would
  * give if no others came and all used all of their time. */
 void queued_run(struct jobs *jobs, uint32_t device_count, bool backfill);

@@ -45,7 +45,8 @@ def read(path, longest_s=DAY_S):
             word = row.get('class') or QOS.get(row.get('qos'), 'normal')
             jobs.append(Job(int(row['submit_s']), int(row['duration_s']), int(row['gpus']),
                             int(row['gpu_milli']), users.setdefault(row['user'], len(users)),
-                            CLASSES.index(word), int(row['asked_s']) if row.get('asked_s') else None))
+                            CLASSES.index(word),
+                            int(row['asked_s']) if row.get('asked_s') else None))
     jobs = [job for job in jobs if job.duration_s <= longest_s]
     return sorted(jobs, key=lambda job: job.submit_s)
 
