@@ -4,6 +4,7 @@
 
 #include "core/engine/timeline.h"
 #include "core/host/host.h"
+#include "files_quota.h"
 #include "series.h"
 
 #include <errno.h>
@@ -100,6 +101,9 @@ int asked_read(struct tree *tree, struct write *write, uint32_t device, struct a
                        &asked->creation.owner_gid);
     if (!r)
         r = check_access(tree, write, asked->creation.owner_uid);
+    if (!r)
+        r = files_quota_group(tree, write, asked->request.group, asked->creation.owner_uid,
+                              asked->creation.owner_gid, &asked->request.quota_group);
     return r ? r : read_terms(tree, write, asked);
 }
 

@@ -4,19 +4,9 @@
 
 #include "asked.h"
 #include "caller.h"
-<<<<<<< HEAD
 #include "suggestions.h"
 #include "waits.h"
 
-=======
-#include "files_quota.h"
-#include "series.h"
-#include "waits.h"
-
-#include "core/engine/timeline.h"
-#include "core/host/host.h"
-
->>>>>>> h/wait
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,22 +58,8 @@ static int create(struct tree *tree, struct write *write, const struct asked *as
 
 int files_new_store(struct tree *tree, struct write *write, uint32_t device)
 {
-<<<<<<< HEAD
     struct asked asked;
     int r = asked_read(tree, write, device, &asked);
-=======
-    struct request request;
-    struct creation creation = {.request = &request, .device = device, .hold = write->fh};
-    int r = request_parse(write->text, write->length, &request, write->why.message,
-                          sizeof(write->why.message));
-    if (!r)
-        r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
-    if (!r)
-        r = check_access(tree, write, creation.owner_uid);
-    if (!r)
-        r = files_quota_group(tree, write, request.group, creation.owner_uid, creation.owner_gid,
-                              &request.quota_group);
->>>>>>> h/wait
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
         r = create(tree, write, &asked);
