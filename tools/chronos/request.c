@@ -21,7 +21,7 @@ static const struct {
 #include "core/engine/request.def"
     {"start", "start", false},       {"every", "every", false},  {"until", "until", false},
     {"times", "times", false},       {"skip", "skip", true},     {"pack", "pack", true},
-    {"priority", "priority", false}, {"spread", "spread", true}, {"group", "group", false},
+    {"priority", "priority", false}, {"spread", "spread", true},
 };
 
 /* Add a word; `value` NULL: nothing to add. */

@@ -15,9 +15,8 @@
 #define REQUEST_PLACE_OPTIONS                                                                      \
     {"priority", 0, "low/normal/high", "Class of the request; high: administrators."},             \
         {"pack", 0, NULL, "Choose the device where least is left."},                               \
-        {"spread", 0, NULL, "Choose the device where most is left."},                              \
     {                                                                                              \
-        "group", 0, "GROUP", "Count it towards the quota of this group."                           \
+        "spread", 0, NULL, "Choose the device where most is left."                                 \
     }
 #define REQUEST_START_OPTION                                                                       \
     {                                                                                              \
