@@ -215,7 +215,8 @@ const struct file_row files_device[] = {
             "bytes), at most 64; partitions that wait are in it"},
     {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
      .doc = "partitions that wait for their start on this device, by start, at most 4096 lines: "
-            "id, user, share, seconds, class, start as planned, start at the latest, devices; poll "
+            "id, user, share, seconds, class, start as planned, start at the latest, devices, and "
+            "`fixed` for a reservation; poll "
             "reports changes"},
     {"context", 0644, FRESH_NEVER, show_context, store_context,
      .doc = "bytes charged to a partition for the context of each process that uses CUDA, as "
