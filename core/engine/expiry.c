@@ -23,6 +23,7 @@ void expiry_end(struct engine *engine, struct engine_event *event, struct entry 
         accounts_freed(engine, entry);
     index_remove(engine, entry);
     index_free_entry(entry);
+    queue_mark_order(engine);
     int64_t freed_ns = waits ? event->before.start_ns : event->at_ns;
     queue_mark_shares(engine, &event->before,
                       event->at_ns < event->before.end_ns ? freed_ns : QUEUE_FILL);
