@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #define ENGINE_FOREVER     INT64_MAX
+#define ENGINE_TIME_MAX    (INT64_C(1) << 62) /* no partition ends later: the store keeps it */
 #define ENGINE_MESSAGE_MAX 256
 #define ENGINE_KEY_MAX     192 /* setting key, including NUL */
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
@@ -122,6 +123,10 @@ enum event_kind {
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
     EVENT_PRIORITY,  /* one that waits: its class */
+    EVENT_PREEMPTED, /* a low lease makes room for a high request: its programs end as on_expiry
+                      * says, and what is left of its time waits again; start_ns, end_ns, state,
+                      * shares. by_uid asked for the high one */
+    EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -146,7 +151,8 @@ struct engine_event {
     struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
-    /* of a partition that is pending, or was since the engine started; else all zero */
+    /* of a partition that is pending or low, or was pending since the engine started; else all zero
+     */
     struct waiting waiting_before, waiting_after;
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
     char key[ENGINE_KEY_MAX];
@@ -199,7 +205,7 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
  * expires at the next engine_advance. -EINVAL for an invalid record (unknown device, id 0 or in
  * use, end <= start). */
 int engine_restore(struct engine *engine, const struct partition *partition);
-/* Restore a partition that waits, in its place. */
+/* Restore a partition that waits, in its place, or one for which waiting_is_kept. */
 int engine_restore_waiting(struct engine *engine, const struct partition *partition,
                            const struct waiting *waiting);
 /* Restore a guest of a restored partition. -EINVAL: there is no such partition, or no room. */
@@ -289,6 +295,16 @@ bool engine_is_known(const struct engine *engine, uint64_t id);
 /* When to call engine_advance next; ENGINE_FOREVER if never; INT64_MIN while the plan is not
  * finished. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
+
+/* Plan those requests elsewhere, in fair order, whose devices are gone or have become too small
+ * since they were promised: after restoring, before the first engine_advance. If one starts later
+ * than promised, there is an EVENT_DELAYED. A promise that has no other place stays on record.
+ * -ENOMEM: some are not done. */
+int engine_repair_plan(struct engine *engine, int64_t now_ns);
+/* The wall clock may have been set: move fixed starts that are more than a second from their time
+ * of day with it if there is room (EVENT_MOVED, also to later), but not into the past. Others keep
+ * their engine time, with an EVENT_DELAYED. -ENOMEM: some are not done. */
+int engine_keep_appointments(struct engine *engine, int64_t now_ns, int64_t wall_ns);
 
 /* -- queries -------------------------------------------------------------- */
 

@@ -18,7 +18,7 @@
 #define STORE_CLOCK_SLACK_NS INT64_C(1000000)
 
 /* Large enough for any date; the sum of two still fits. */
-#define STORE_TIME_MAX (INT64_C(1) << 62)
+#define STORE_TIME_MAX ENGINE_TIME_MAX
 /* Larger than CLOCK_BOOTTIME ever is; a time plus a shift between two of them fits, too. */
 #define STORE_UPTIME_MAX (INT64_C(1) << 60)
 
