@@ -173,10 +173,13 @@ bool accounts_is_quota(const char *key)
 static bool read_key(const char *key, enum holder_kind *ret_kind, uint32_t *ret_id,
                      enum quota_key *ret_limit)
 {
-    const char *at = key + sizeof(ACCOUNTS_PREFIX) - 1, *last = strrchr(key, '/') + 1;
+    const char *at = key + sizeof(ACCOUNTS_PREFIX) - 1, *last = key + strlen(key);
     char again[ENGINE_KEY_MAX];
     uint32_t id = 0; /* one that does not fit makes another key */
     int kind = HOLDER_DEFAULT;
+
+    while (last[-1] != '/') /* there is one in the prefix */
+        last--;
 
     while (kind <= HOLDER_GROUP && strncmp(at, kind_words[kind], strlen(kind_words[kind])) != 0)
         kind++;

@@ -29,6 +29,7 @@
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY  UINT32_MAX
+#define ENGINE_SERIES_NEW  UINT64_MAX /* it is the first */
 #define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -92,6 +93,13 @@ struct creation_terms {
     uint32_t priority;       /* enum priority */
     uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
+    uint64_t series;         /* id of the first of its series, or ENGINE_SERIES_NEW; 0 none */
+};
+
+/* What would fit in place of a request, as the devices say; the policy has not been asked. */
+struct suggestions {
+    uint32_t largest_ppm; /* of each device, for the time asked for; 0: nothing */
+    int64_t longest_ns;   /* for the amount asked for, at most the time; 0: not for a second */
 };
 
 /* What the engine knows of a device. */
@@ -148,7 +156,7 @@ struct engine_event {
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
     uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
     /* of a partition that is pending or low, or was pending since the engine started; else all zero
@@ -228,6 +236,15 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
  * is PARTITION_PENDING until then. */
 int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
                    const struct creation_terms *terms, uint64_t *ret_id);
+/* Return whether a request would be accepted now, with the record that it would get (id 0), or why
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition);
+/* Find what would be accepted now in place of a request that does not fit. */
+int engine_suggest(const struct engine *engine, const struct call *call,
+                   const struct creation *creation, const struct creation_terms *terms,
+                   struct suggestions *ret_suggestions);
 /* Return whether engine_release would end the partition, or why not. */
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */
@@ -385,5 +402,8 @@ void engine_events_free(struct engine_event *events);
  * are not reused. Partitions past their end expire again at the next engine_advance. -ENOMEM:
  * nothing was reverted; -EINVAL: the events do not match the engine's state. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
+/* Revert all changes whose events have not been taken, as if they had not been made. 0 or -ENOMEM:
+ * nothing was reverted. */
+int engine_undo(struct engine *engine);
 
 #endif

@@ -359,7 +359,7 @@ void engine_set_accounts(struct engine *engine, engine_account_fn *account, void
 
         if (now == entry->account)
             continue;
-        accounts_get(engine, false, now); /* out of memory: it is charged to nobody */
+        accounts_get(engine, false, now); /* out of memory: it is not charged */
         index_remove(engine, entry);
         index_add(engine, entry); /* asks again */
     }

@@ -45,8 +45,10 @@ static void when_text(const struct quota_scope *scope, const struct quota_ask *a
     }
     moment_text(parts, answer->at_ns, moment);
     snprintf(text, WHEN_MAX, "%s%s%s%s", some ? duration : "",
-             some ? " of this fits, all of it " : "This fits ", never ? "never" : "from ",
-             never ? "" : moment);
+             some    ? " of this fits, all of it "
+             : never ? "This "
+                     : "This fits ",
+             never ? "never fits" : "from ", never ? "" : moment);
 }
 
 static int refuse_amount(const struct quota_scope *scope, const struct quota_ask *ask,

@@ -3,11 +3,11 @@
  * Internals of the SQLite adapter. Each file uses only those before it: sqlite_error.c makes
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
- * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests, sqlite_usage.c usage,
- * sqlite_place.c has lists of devices as blobs, sqlite_prune.c drops what is too much,
- * sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write,
- * sqlite_backup.c writes backups, sqlite.c is the port, and sqlite_restore.c makes a state of a
- * backup.
+ * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
+ * sqlite_usage.c keeps usage, sqlite_place.c has lists of devices as blobs, sqlite_prune.c drops
+ * what is too much, sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and
+ * sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port, and
+ * sqlite_restore.c makes a state of a backup.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H

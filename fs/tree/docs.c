@@ -3,6 +3,7 @@
  * Print the tables of docs/filesystem.md from the rows that the filesystem is made of. Run at build
  * time; a test compares the output with the file in the repository.
  */
+#include "core/engine/quota_text.h"
 #include "files.h"
 
 #include <stdio.h>
@@ -52,5 +53,12 @@ int main(void)
     for (const struct request_word *word = request_words; word->name; word++)
         printf("| `%s%s%s` | %s |\n", word->name, word->value ? "=" : "",
                word->value ? word->value : "", word->doc);
+    printf("\n### A quota\n\n| key | default | |\n|---|---|---|\n");
+    for (int key = 0; key < QUOTA_KEYS; key++) {
+        char standard[QUOTA_TEXT_MAX];
+        quota_text_limit((enum quota_key)key, quota_standard.limit[key], standard);
+        printf("| %s | `%s` | %s |\n", quota_text_key((enum quota_key)key), standard,
+               quota_text_doc((enum quota_key)key));
+    }
     return 0;
 }

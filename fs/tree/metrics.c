@@ -4,6 +4,7 @@
 
 #include "core/base/array.h"
 #include "core/base/clock.h"
+#include "core/engine/accounts.h"
 #include "core/host/host.h"
 #include "files.h"
 
@@ -213,6 +214,42 @@ static void print_users(struct tree *tree, struct strbuf *out)
     }
 }
 
+/* Print what the first users and groups with a quota hold and have used. */
+static void print_quota_figures(struct tree *tree, enum holder_kind kind, bool hours,
+                                struct strbuf *out)
+{
+    uint32_t id, count = 0;
+    for (uint64_t from = 0;
+         count < METRICS_USERS_MAX && engine_next_quota(tree->engine, kind, from, &id);
+         from = (uint64_t)id + 1, count++) {
+        struct engine_use use = engine_use(tree->engine, kind, id, tree->now_ns);
+        const char *label = kind == HOLDER_GROUP ? "group" : "user";
+        const char *name =
+            kind == HOLDER_GROUP ? names_group(tree->names, id) : names_user(tree->names, id);
+        char held[32], day[32], week[32];
+        units_fraction_text(use.held_ppm, 1000000, held, sizeof(held));
+        units_fraction_text(use.day_ppm_s, 3600000000, day, sizeof(day));
+        units_fraction_text(use.week_ppm_s, 3600000000, week, sizeof(week));
+        if (!hours)
+            strbuf_print(out, "chronos_quota_held{%s=\"%s\"} %s\n", label, name, held);
+        for (int i = 0; hours && i < 2; i++)
+            strbuf_print(out, "chronos_quota_hours{%s=\"%s\",window=\"%s\"} %s\n", label, name,
+                         i ? "week" : "day", i ? week : day);
+    }
+}
+
+static void print_quotas(struct tree *tree, struct strbuf *out)
+{
+    for (int hours = 0; hours < 2; hours++) {
+        print_head(hours ? "chronos_quota_hours" : "chronos_quota_held", "gauge", NULL,
+                   hours ? "GPU-hours used and promised in this day and week."
+                         : "Devices held now, of users and groups with a quota.",
+                   out);
+        print_quota_figures(tree, HOLDER_USER, hours, out);
+        print_quota_figures(tree, HOLDER_GROUP, hours, out);
+    }
+}
+
 /* -- the daemon ---------------------------------------------------------------- */
 
 /* Print how programs are found; "none" also until the host thread reports. */
@@ -293,6 +330,7 @@ void metrics_print(struct tree *tree, struct strbuf *out)
     print_usage(tree, out);
     print_partitions(tree, out);
     print_users(tree, out);
+    print_quotas(tree, out);
     print_head("chronos_partitions", "gauge", NULL, "Live partitions.", out);
     strbuf_print(out, "chronos_partitions %llu\n", (unsigned long long)engine_count(tree->engine));
     print_waiting(tree, out);

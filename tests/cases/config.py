@@ -15,6 +15,7 @@ ROWS = {
     'max_partitions': ('1000', [('2', '2'), ('max', 'max'), ('1000', '1000')], ['0', '-1', 'x']),
     'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
     'admin_group': ('none', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
+    'half_life': ('604800', [('3600', '3600'), ('7d', '604800')], ['0', 'max', 'x']),
     'default_on_expiry': ('term', [('none', 'none'), ('kill', 'kill'), ('term', 'term')], ['x']),
     'allowed_on_expiry': ('none term kill', [('kill term', 'term kill'), ('none', 'none')],
                           ['x', 'none,kill']),
@@ -39,7 +40,7 @@ ROWS = {
 
 
 def rows(mount):
-    equal(sorted(os.listdir(mount.at('config'))), sorted(ROWS))
+    equal(sorted(os.listdir(mount.at('config'))), sorted([*ROWS, 'quota']))
     for file, (default, good, bad) in ROWS.items():
         before = mount.read('config', file)
         if default is not None:
@@ -109,7 +110,8 @@ def enforced(mount):
     check('at most 2' in alice.call(mount.status), alice.call(mount.status))
     equal(bob.outcome(mount.ask, '1M 60'), 'ok')
     equal(lib.root.outcome(mount.ask, '1M 60 user=alice'), 'ok')
-    equal(mount.read('users', 'alice', 'usage'), f'partitions 3\nmemory_bytes {3 << 20}')
+    equal(mount.read('users', 'alice', 'usage').splitlines()[:2],
+          ['partitions 3', f'memory_bytes {3 << 20}'])
     mount.write('1000', 'config', 'max_partitions')
     mount.release_all()
 

@@ -303,17 +303,17 @@ static void check_told(bool of_group, uint32_t id)
     struct window week = windows_at(&calendar.week, now_ns);
 
     CHECK(use.day_end_ns == day.end_ns && use.week_end_ns == week.end_ns, "the calendar");
-    CHECK(use.held_ppm == held(of_group, id, now_ns), "holds %" PRIu64 ", is told %" PRIu64,
+    CHECK(use.held_ppm == held(of_group, id, now_ns), "holds %" PRIu64 ", shown are %" PRIu64,
           held(of_group, id, now_ns), use.held_ppm);
     CHECK(use.day_ppm_s == rounded_up(hours(of_group, id, day.start_ns, day.end_ns)),
-          "%s %u: %" PRIu64 " today, is told %" PRIu64, of_group ? "group" : "user", id,
+          "%s %u: %" PRIu64 " today, shown are %" PRIu64, of_group ? "group" : "user", id,
           rounded_up(hours(of_group, id, day.start_ns, day.end_ns)), use.day_ppm_s);
     CHECK(use.week_ppm_s == rounded_up(hours(of_group, id, week.start_ns, week.end_ns)),
-          "%s %u: %" PRIu64 " this week, is told %" PRIu64, of_group ? "group" : "user", id,
+          "%s %u: %" PRIu64 " this week, shown are %" PRIu64, of_group ? "group" : "user", id,
           rounded_up(hours(of_group, id, week.start_ns, week.end_ns)), use.week_ppm_s);
     if (of_group)
         return;
-    CHECK(use.waiting == waiting(id), "%u wait, is told %u", waiting(id), use.waiting);
+    CHECK(use.waiting == waiting(id), "%u wait, shown are %u", waiting(id), use.waiting);
     CHECK(use.usage == usage(id), "user %u at %" PRId64 ": usage differs by %" PRId64, id,
           now_ns / NS_PER_SECOND, (int64_t)((wide)use.usage - (wide)usage(id)));
 }
@@ -521,7 +521,7 @@ static void op_enqueue(void)
                                  &terms, &id)
                 : engine_create(engine, ENGINE_CALL(now_ns, now_ns, &caller, &why), &creation, &id);
 
-    CHECK(r == 0 || r == REFUSED_QUOTA || r == REFUSED_NO_SPACE, "%d: %s", r, why.message);
+    CHECK(!r || r == REFUSED_QUOTA || r == REFUSED_NO_SPACE, "%d: %s", r, why.message);
     refused += r == REFUSED_QUOTA;
     if (!r)
         next_id = id + 1;
@@ -544,7 +544,7 @@ static void op_change(void)
     else
         r = engine_resize(engine, ENGINE_CALL(now_ns, now_ns, &caller, &why), id,
                           1 + rnd(2 * p->shares[0].memory_bytes));
-    CHECK(r == 0 || r == REFUSED_QUOTA || r == REFUSED_NO_SPACE, "%d: %s", r, why.message);
+    CHECK(!r || r == REFUSED_QUOTA || r == REFUSED_NO_SPACE, "%d: %s", r, why.message);
     refused += r == REFUSED_QUOTA;
 }
 
@@ -554,7 +554,7 @@ static void op_hand_over(void)
 
     int r = engine_hand_over(engine, ENGINE_CALL(now_ns, now_ns, &root, &why), id,
                              (uint32_t)rnd(USERS), (uint32_t)rnd(GROUPS), 0755);
-    CHECK(r == 0 || r == REFUSED_QUOTA || r == REFUSED_GONE, "%d: %s", r, why.message);
+    CHECK(!r || r == REFUSED_QUOTA || r == REFUSED_GONE, "%d: %s", r, why.message);
 }
 
 static void op_release(void)

@@ -51,7 +51,7 @@ START_TEST(hours)
                "promised. 1h of this fits, all of it from d6 23:00.");
     ask.ppm = 20 * DEVICE;
     says(&ask, "Your quota allows 20 GPU-hours a week; in the one from d0 00:00, 19.5 are used or "
-               "promised. 1m30s of this fits, all of it never.");
+               "promised. 1m30s of this fits, all of it never fits.");
     group.limits.limit[QUOTA_HOURS_DAY] = GPU_HOUR;
     quota_put(&group, &calendar, &other, 2, DEVICE, 4 * DAY, 4 * DAY + HOUR, 0);
     ask.ppm = DEVICE / 2;
@@ -67,7 +67,7 @@ START_TEST(hours)
     user.limits.limit[QUOTA_HOURS_WEEK] = QUOTA_UNLIMITED;
     says(&ask,
          "Group lab's quota allows 2 GPU-hours a day; in the one from d4 00:00, 1 are used or "
-         "promised. 1h of this fits, all of it never.");
+         "promised. 1h of this fits, all of it never fits.");
 }
 END_TEST
 
@@ -80,8 +80,8 @@ START_TEST(amounts)
     says(&ask, "Your quota allows 1.5 devices at a time, of which 1 are promised. 2h of this fits, "
                "all of it from d0 05:00.");
     ask.ppm = 2 * DEVICE;
-    says(&ask, "Your quota allows 1.5 devices at a time, of which 1 are promised. This fits "
-               "never.");
+    says(&ask, "Your quota allows 1.5 devices at a time, of which 1 are promised. This never "
+               "fits.");
 }
 END_TEST
 
