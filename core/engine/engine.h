@@ -126,7 +126,7 @@ enum event_kind {
     EVENT_NOTE,      /* something for the event log: key, value */
     EVENT_SHARED,    /* guest came */
     EVENT_UNSHARED,  /* guest went */
-    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier. No
+    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; later only by promise_slack. No
                       * change_seq: thousands can move at once, and the log has no line of them */
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
@@ -153,7 +153,7 @@ struct engine_event {
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
     uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
     /* of a partition that is pending, or was since the engine started; else all zero */
@@ -381,7 +381,7 @@ struct engine_rules {
     engine_order_fn *order; /* NULL: accounts are equal */
     engine_limit_fn *limit; /* NULL: none */
     void *context;
-    uint32_t forward; /* requests that are tried when memory of a device was freed; 100 at first */
+    uint32_t forward; /* requests that are tried when memory was freed; 0: as config/forward says */
 };
 void engine_set_rules(struct engine *engine, const struct engine_rules *rules);
 /* Go through all that waits again, because a limit now allows more. */

@@ -154,6 +154,8 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
     if (waits)
         event->waiting_after = *waiting;
     index_add(engine, entry);
+    if (waits)
+        queue_mark_order(engine);
     if (warning)
         expiry_warn(engine, warning, entry);
     *ret_id = partition->id;
@@ -286,6 +288,7 @@ static uint32_t priority_of(const struct entry *entry)
 /* A partition gave memory back, from this moment on. */
 static void freed(struct engine *engine, const struct entry *entry, int64_t from_ns)
 {
+    queue_mark_order(engine);
     queue_mark_shares(engine, &entry->partition, from_ns);
     if (entry->partition.state == PARTITION_PENDING)
         queue_mark_itself(engine, entry);

@@ -142,6 +142,7 @@ static void mark_again(struct engine *engine, const struct engine_event *event)
 {
     if (event->kind == EVENT_NOTE || event->kind == EVENT_SETTING)
         return;
+    queue_mark_order(engine);
     queue_mark_shares(engine, &event->before, INT64_MIN);
     queue_mark_shares(engine, &event->after, INT64_MIN);
 }

@@ -215,14 +215,15 @@ const struct file_row files_device[] = {
             "bytes), at most 64; partitions that wait are in it"},
     {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
      .doc = "partitions that wait for their start on this device, by start, at most 4096 lines: "
-            "id, user, share, seconds, class, start as planned, start at the latest, devices; poll "
+            "id, user, share, seconds, class, start as planned, start at the latest, devices, and "
+            "`fixed` for a reservation; poll "
             "reports changes"},
     {"context", 0644, FRESH_NEVER, show_context, store_context,
      .doc = "bytes charged to a partition for the context of each process that uses CUDA, as "
             "measured at the start; 0 if it was not. Administrators can set it, and `default` "
             "restores what was measured"},
     {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for this device, read the id back"},
     {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
      .shows = true,
