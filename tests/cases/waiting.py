@@ -164,6 +164,8 @@ def reservations(mount):
     fails('EINVAL', mount.ask, '1 1h start=2020-01-01T09:00')
     check('in the past' in mount.status(), mount.status())
     fails('ENOSPC', mount.ask, '1 2h start=+90m')
+    check(' cannot start at ' in mount.status() and f', when {first} of root has ended.' in
+          mount.status(), mount.status())
     begin = moment(value(mount, first, 'start'))
     before = (begin - datetime.timedelta(hours=1)).strftime(FORM + '%z')
     adjacent = mount.ask('1 1h start=' + before[:-2] + ':' + before[-2:])
