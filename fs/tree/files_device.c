@@ -226,7 +226,7 @@ const struct file_row files_device[] = {
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for this device, read the id back"},
     {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
-     .shows = true,
+     .plans = true, .shows = true,
      .doc = "write a request for this device, read back what would be accepted now in its place, "
             "as from the file of the mount point"},
     {0},
