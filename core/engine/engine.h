@@ -23,11 +23,13 @@
 #include <stdint.h>
 
 #define ENGINE_FOREVER     INT64_MAX
+#define ENGINE_TIME_MAX    (INT64_C(1) << 62) /* no partition ends later: the store keeps it */
 #define ENGINE_MESSAGE_MAX 256
 #define ENGINE_KEY_MAX     192 /* setting key, including NUL */
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY  UINT32_MAX
+#define ENGINE_SERIES_NEW  UINT64_MAX /* it is the first */
 #define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -91,6 +93,13 @@ struct creation_terms {
     uint32_t priority;       /* enum priority */
     uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
+    uint64_t series;         /* id of the first of its series, or ENGINE_SERIES_NEW; 0 none */
+};
+
+/* What would fit in place of a request, as the devices say; the policy has not been asked. */
+struct suggestions {
+    uint32_t largest_ppm; /* of each device, for the time asked for; 0: nothing */
+    int64_t longest_ns;   /* for the amount asked for, at most the time; 0: not for a second */
 };
 
 /* What the engine knows of a device. */
@@ -122,6 +131,7 @@ enum event_kind {
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
     EVENT_PRIORITY,  /* one that waits: its class */
+    EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -143,7 +153,7 @@ struct engine_event {
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
     uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
     /* of a partition that is pending, or was since the engine started; else all zero */
@@ -222,6 +232,15 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
  * is PARTITION_PENDING until then. */
 int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
                    const struct creation_terms *terms, uint64_t *ret_id);
+/* Return whether a request would be accepted now, with the record that it would get (id 0), or why
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition);
+/* Find what would be accepted now in place of a request that does not fit. */
+int engine_suggest(const struct engine *engine, const struct call *call,
+                   const struct creation *creation, const struct creation_terms *terms,
+                   struct suggestions *ret_suggestions);
 /* Return whether engine_release would end the partition, or why not. */
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */
@@ -289,6 +308,16 @@ bool engine_is_known(const struct engine *engine, uint64_t id);
 /* When to call engine_advance next; ENGINE_FOREVER if never; INT64_MIN while the plan is not
  * finished. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
+
+/* Plan those requests elsewhere, in fair order, whose devices are gone or have become too small
+ * since they were promised: after restoring, before the first engine_advance. If one starts later
+ * than promised, there is an EVENT_DELAYED. A promise that has no other place stays on record.
+ * -ENOMEM: some are not done. */
+int engine_repair_plan(struct engine *engine, int64_t now_ns);
+/* The wall clock may have been set: move fixed starts that are more than a second from their time
+ * of day with it if there is room (EVENT_MOVED, also to later), but not into the past. Others keep
+ * their engine time, with an EVENT_DELAYED. -ENOMEM: some are not done. */
+int engine_keep_appointments(struct engine *engine, int64_t now_ns, int64_t wall_ns);
 
 /* -- queries -------------------------------------------------------------- */
 
@@ -369,5 +398,8 @@ void engine_events_free(struct engine_event *events);
  * are not reused. Partitions past their end expire again at the next engine_advance. -ENOMEM:
  * nothing was reverted; -EINVAL: the events do not match the engine's state. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
+/* Revert all changes whose events have not been taken, as if they had not been made. 0 or -ENOMEM:
+ * nothing was reverted. */
+int engine_undo(struct engine *engine);
 
 #endif

@@ -146,6 +146,8 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
         return -ENOMEM;
     }
     partition->id = engine->next_id++;
+    if (partition->series == ENGINE_SERIES_NEW)
+        partition->series = partition->id;
     journal_append(engine, event);
     partition->change_seq = event->seq;
     event->after = entry->partition = *partition;
@@ -160,9 +162,11 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
     return 0;
 }
 
-/* `terms` is NULL if there are none. */
-static int create(struct engine *engine, const struct call *call, const struct creation *creation,
-                  const struct creation_terms *terms, uint64_t *ret_id)
+/* Decide on a request; `terms` is NULL if there are none. *ret_same: the partition that it is
+ * granted already, or NULL; then the others are not set. */
+static int admit(struct engine *engine, const struct call *call, const struct creation *creation,
+                 const struct creation_terms *terms, const struct partition **ret_same,
+                 struct partition *ret_partition, struct waiting *ret_waiting)
 {
     const struct caller *caller = call->caller;
     const struct request *request = creation->request;
@@ -176,6 +180,7 @@ static int create(struct engine *engine, const struct call *call, const struct c
                                   .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .series = terms ? terms->series : 0,
                                   .quota_group = request->quota_group,
                                   .created_wall_ns = call->wall_ns,
                                   .hold = request->hold ? creation->hold : 0,
@@ -184,13 +189,10 @@ static int create(struct engine *engine, const struct call *call, const struct c
                                   .creator_pid = caller->pid};
     struct waiting waiting = {0};
     int r = check_create(call, creation);
-    const struct partition *same =
-        !r && request->unique ? find_unique(engine, call, creation) : NULL;
 
-    if (same) {
-        *ret_id = same->id;
+    *ret_same = !r && request->unique ? find_unique(engine, call, creation) : NULL;
+    if (*ret_same)
         return 0;
-    }
     if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
@@ -208,7 +210,38 @@ static int create(struct engine *engine, const struct call *call, const struct c
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
-    return add_created(engine, call, &partition, &waiting, ret_id);
+    *ret_partition = partition;
+    *ret_waiting = waiting;
+    return 0;
+}
+
+static int create(struct engine *engine, const struct call *call, const struct creation *creation,
+                  const struct creation_terms *terms, uint64_t *ret_id)
+{
+    const struct partition *same;
+    struct partition partition;
+    struct waiting waiting;
+    int r = admit(engine, call, creation, terms, &same, &partition, &waiting);
+
+    if (r)
+        return r;
+    if (!same)
+        return add_created(engine, call, &partition, &waiting, ret_id);
+    *ret_id = same->id;
+    return 0;
+}
+
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition)
+{
+    const struct partition *same;
+    struct waiting waiting;
+    int r = admit(engine, call, creation, terms, &same, ret_partition, &waiting);
+
+    if (!r && same)
+        *ret_partition = *same;
+    return r;
 }
 
 int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,

@@ -113,6 +113,8 @@ bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t c
     struct limit limit = {.engine = engine, .partition = partition};
     struct placement_limit limits[2];
     uint32_t limit_count = 0;
+    int64_t duration_ns = partition->end_ns - partition->start_ns;
+    int64_t last_ns = ENGINE_TIME_MAX - duration_ns;
 
     if (engine->queue.rules.limit)
         limits[limit_count++] = (struct placement_limit){limit_earliest, &limit};
@@ -129,8 +131,8 @@ bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t c
                                         .limits = limits,
                                         .limit_count = limit_count,
                                         .from_ns = from_ns,
-                                        .before_ns = before_ns,
-                                        .duration_ns = partition->end_ns - partition->start_ns,
+                                        .before_ns = before_ns > last_ns ? last_ns + 1 : before_ns,
+                                        .duration_ns = duration_ns,
                                         .rule =
                                             waiting->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK};
     uint32_t sites[SHARE_MAX];

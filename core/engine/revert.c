@@ -170,3 +170,20 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
     engine->over_ns = INT64_MIN; /* those that are back are shown until they end again */
     return good ? 0 : -EINVAL;
 }
+
+int engine_undo(struct engine *engine)
+{
+    const struct engine_event *created = engine->first_event;
+    int r = engine_revert(engine, engine->first_event);
+
+    if (r)
+        return r;
+    while (created && created->kind != EVENT_CREATED)
+        created = created->next;
+    if (created)
+        engine->next_id = created->after.id;
+    if (engine->first_event)
+        engine->next_seq = engine->first_event->seq;
+    engine_events_free(engine_take_events(engine));
+    return 0;
+}

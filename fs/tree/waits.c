@@ -126,7 +126,7 @@ static void print_line(struct tree *tree, const struct partition *partition, str
                  waiting_priority_text(waiting->priority), start, promised);
     for (uint32_t i = 0; i < partition->share_count; i++)
         strbuf_print(out, "%sgpu%u", i ? "," : "", (unsigned)partition->shares[i].device);
-    strbuf_print(out, "\n");
+    strbuf_print(out, "%s\n", waiting->fixed ? " fixed" : "");
 }
 
 void waits_print(struct tree *tree, uint32_t device, struct strbuf *out)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that wait: `queue`, `wait=`, `start=` and `priority=`, and what the tree shows of them."""
+"""Requests that wait: `queue`, `wait=`, `start=`, `priority=`, and what the tree shows of them."""
 import datetime
 import os
 import select
