@@ -221,5 +221,9 @@ int admission_end(struct engine *engine, const struct call *call, const struct p
         r = admission_duration(
             engine, call,
             from_ns < 0 && end_ns > INT64_MAX + from_ns ? INT64_MAX : end_ns - from_ns, false);
+    if (!r && end_ns > ENGINE_TIME_MAX)
+        r = refuse(REFUSED_INVALID, call->why,
+                   "The end of p%" PRIu64 " would be too far away; write an earlier one.",
+                   partition->id);
     return r ? r : check_extension(engine, call, partition, end_ns);
 }

@@ -12,7 +12,9 @@
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
  *   journal.c     events, in order; revert.c undoes them
  *   index.c       live partitions, in all orders
- *   queue.c       those that wait, in fair order; plan.c moves them, plan_place.c finds places
+ *   queue.c       those that wait; plan.c moves them, plan_order.c in fair order,
+ *                 plan_reorder.c within their promises; plan_place.c finds places
+ *   repair.c      plans again what has no room any more, and appointments
  *   placement.c   the earliest moment on several devices
  *   timeline.c    promised memory over time; timeline_search.c, the first gap in it
  *   request.c, request.def  grammar of requests
@@ -181,6 +183,7 @@ int engine_restore_waiting(struct engine *engine, const struct partition *partit
     int r = restore(engine, partition, waiting);
     if (r)
         return r;
+    queue_mark_order(engine);
     queue_mark_shares(engine, partition, INT64_MIN);
     queue_mark_itself(engine, index_find(engine, partition->id));
     return 0;

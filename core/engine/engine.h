@@ -23,11 +23,13 @@
 #include <stdint.h>
 
 #define ENGINE_FOREVER     INT64_MAX
+#define ENGINE_TIME_MAX    (INT64_C(1) << 62) /* no partition ends later: the store keeps it */
 #define ENGINE_MESSAGE_MAX 256
 #define ENGINE_KEY_MAX     192 /* setting key, including NUL */
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY  UINT32_MAX
+#define ENGINE_SERIES_NEW  UINT64_MAX /* it is the first */
 #define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -91,6 +93,7 @@ struct creation_terms {
     uint32_t priority;       /* enum priority */
     uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
+    uint64_t series;         /* id of the first of its series, or ENGINE_SERIES_NEW; 0 none */
 };
 
 /* What would fit in place of a request, as the devices say; the policy has not been asked. */
@@ -123,11 +126,12 @@ enum event_kind {
     EVENT_NOTE,      /* something for the event log: key, value */
     EVENT_SHARED,    /* guest came */
     EVENT_UNSHARED,  /* guest went */
-    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier. No
+    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; later only by promise_slack. No
                       * change_seq: thousands can move at once, and the log has no line of them */
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
     EVENT_PRIORITY,  /* one that waits: its class */
+    EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -149,7 +153,7 @@ struct engine_event {
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
     uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
     /* of a partition that is pending, or was since the engine started; else all zero */
@@ -305,6 +309,16 @@ bool engine_is_known(const struct engine *engine, uint64_t id);
  * finished. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
 
+/* Plan those requests elsewhere, in fair order, whose devices are gone or have become too small
+ * since they were promised: after restoring, before the first engine_advance. If one starts later
+ * than promised, there is an EVENT_DELAYED. A promise that has no other place stays on record.
+ * -ENOMEM: some are not done. */
+int engine_repair_plan(struct engine *engine, int64_t now_ns);
+/* The wall clock may have been set: move fixed starts that are more than a second from their time
+ * of day with it if there is room (EVENT_MOVED, also to later), but not into the past. Others keep
+ * their engine time, with an EVENT_DELAYED. -ENOMEM: some are not done. */
+int engine_keep_appointments(struct engine *engine, int64_t now_ns, int64_t wall_ns);
+
 /* -- queries -------------------------------------------------------------- */
 
 /* A live partition, or NULL. Borrowed until the next change. */
@@ -367,7 +381,7 @@ struct engine_rules {
     engine_order_fn *order; /* NULL: accounts are equal */
     engine_limit_fn *limit; /* NULL: none */
     void *context;
-    uint32_t forward; /* requests that are tried when memory of a device was freed; 100 at first */
+    uint32_t forward; /* requests that are tried when memory was freed; 0: as config/forward says */
 };
 void engine_set_rules(struct engine *engine, const struct engine_rules *rules);
 /* Go through all that waits again, because a limit now allows more. */
@@ -384,5 +398,8 @@ void engine_events_free(struct engine_event *events);
  * are not reused. Partitions past their end expire again at the next engine_advance. -ENOMEM:
  * nothing was reverted; -EINVAL: the events do not match the engine's state. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
+/* Revert all changes whose events have not been taken, as if they had not been made. 0 or -ENOMEM:
+ * nothing was reverted. */
+int engine_undo(struct engine *engine);
 
 #endif

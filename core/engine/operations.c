@@ -146,12 +146,16 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
         return -ENOMEM;
     }
     partition->id = engine->next_id++;
+    if (partition->series == ENGINE_SERIES_NEW)
+        partition->series = partition->id;
     journal_append(engine, event);
     partition->change_seq = event->seq;
     event->after = entry->partition = *partition;
     if (waits)
         event->waiting_after = *waiting;
     index_add(engine, entry);
+    if (waits)
+        queue_mark_order(engine);
     if (warning)
         expiry_warn(engine, warning, entry);
     *ret_id = partition->id;
@@ -176,6 +180,7 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
                                   .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .series = terms ? terms->series : 0,
                                   .quota_group = request->quota_group,
                                   .created_wall_ns = call->wall_ns,
                                   .hold = request->hold ? creation->hold : 0,
@@ -283,6 +288,7 @@ static uint32_t priority_of(const struct entry *entry)
 /* A partition gave memory back, from this moment on. */
 static void freed(struct engine *engine, const struct entry *entry, int64_t from_ns)
 {
+    queue_mark_order(engine);
     queue_mark_shares(engine, &entry->partition, from_ns);
     if (entry->partition.state == PARTITION_PENDING)
         queue_mark_itself(engine, entry);

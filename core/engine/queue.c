@@ -76,6 +76,19 @@ static int compare_nodes(const struct avl_node *a, const struct avl_node *b)
     return compare_keys(&x, &y);
 }
 
+static struct waiter *by_order_of(const struct avl_node *node)
+{
+    return (struct waiter *)(uintptr_t)avl_entry_const(node, struct waiter, by_order);
+}
+
+static int compare_order(const struct avl_node *a, const struct avl_node *b)
+{
+    struct queue_key x = queue_key_of(by_order_of(a)->common.entry);
+    struct queue_key y = queue_key_of(by_order_of(b)->common.entry);
+
+    return compare_keys(&x, &y);
+}
+
 static uint32_t seconds_of(const struct partition *partition)
 {
     uint64_t seconds =
@@ -133,6 +146,7 @@ static void update_start(struct avl_node *node)
 
 static const struct avl_kind kind_start = {compare_start, update_start};
 static const struct avl_kind kind_give_up = {compare_give_up, NULL};
+static const struct avl_kind kind_order = {compare_order, NULL};
 static const struct avl_kind kind_node = {compare_nodes, update_node};
 
 void queue_init(struct queue *queue)
@@ -140,13 +154,14 @@ void queue_init(struct queue *queue)
     queue->by_start.kind = &kind_start;
     queue->by_give_up.kind = &kind_give_up;
     queue->gangs.kind = queue->anywhere.kind = &kind_node;
+    queue->movable.kind = &kind_order;
     queue->next_start_ns = queue->next_give_up_ns = ENGINE_FOREVER;
-    queue->rules.forward = 100;
 }
 
 void queue_free(struct queue *queue)
 {
     free(queue->pass.turns);
+    free(queue->reorder.slots);
 }
 
 void queue_init_device(struct avl *waiting)
@@ -205,6 +220,7 @@ void queue_add(struct engine *engine, struct entry *entry)
     update_next(queue);
     if (waiter->record.fixed)
         return;
+    avl_insert(&queue->movable, &waiter->by_order);
     for (uint32_t i = 0; i < entry->partition.share_count; i++) {
         waiter->places[i].on_device.entry = entry;
         avl_insert(&engine->devices[entry->partition.shares[i].device].waiting,
@@ -226,6 +242,7 @@ void queue_remove(struct engine *engine, struct entry *entry)
     update_next(queue);
     if (waiter->record.fixed)
         return;
+    avl_remove(&queue->movable, &waiter->by_order);
     for (uint32_t i = 0; i < entry->partition.share_count; i++)
         avl_remove(&engine->devices[entry->partition.shares[i].device].waiting,
                    &waiter->places[i].on_device.node);
@@ -317,6 +334,23 @@ struct entry *queue_at_or_after(const struct avl *avl, const struct queue_key *k
     return first_in(avl->root, key, NULL);
 }
 
+struct entry *queue_in_order(const struct engine *engine, const struct queue_key *key)
+{
+    const struct avl_node *node = engine->queue.movable.root, *first = NULL;
+
+    while (node) {
+        struct queue_key own = queue_key_of(by_order_of(node)->common.entry);
+
+        if (compare_keys(key, &own) <= 0) {
+            first = node;
+            node = node->left;
+        } else {
+            node = node->right;
+        }
+    }
+    return first ? by_order_of(first)->common.entry : NULL;
+}
+
 struct entry *queue_fit_at_or_after(const struct avl *avl, const struct queue_key *key,
                                     const struct queue_fit *fit)
 {
@@ -349,50 +383,4 @@ struct queue_fit queue_fit_of(const struct engine *engine, uint32_t device, int6
         fit.most_part = part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
     }
     return fit;
-}
-
-void queue_mark(struct engine *engine, uint32_t device, int64_t from_ns)
-{
-    int64_t *freed_ns = &engine->devices[device].freed_ns;
-
-    if (engine->queue.count == 0)
-        return;
-    engine->queue.freed_count += *freed_ns == ENGINE_FOREVER;
-    if (from_ns < *freed_ns)
-        *freed_ns = from_ns < QUEUE_FILL ? from_ns : QUEUE_FILL;
-}
-
-void queue_mark_shares(struct engine *engine, const struct partition *partition, int64_t from_ns)
-{
-    for (uint32_t i = 0; i < partition->share_count; i++)
-        queue_mark(engine, partition->shares[i].device, from_ns);
-}
-
-void queue_mark_itself(struct engine *engine, const struct entry *entry)
-{
-    queue_mark_shares(engine, &entry->partition, entry->partition.start_ns - 1);
-    for (uint32_t i = 0; entry->waiter->record.anywhere && i < engine->device_count; i++)
-        queue_mark(engine, i, QUEUE_FILL);
-}
-
-void engine_replan(struct engine *engine)
-{
-    for (struct entry *entry = queue_next_start(engine, INT64_MIN, 0); entry;
-         entry = queue_next_start(engine, entry->partition.start_ns, entry->partition.id))
-        queue_mark_shares(engine, &entry->partition, INT64_MIN);
-}
-
-void engine_set_rules(struct engine *engine, const struct engine_rules *rules)
-{
-    struct queue *queue = &engine->queue;
-    bool resort = !queue->rules.order != !rules->order;
-
-    queue->rules = *rules;
-    queue->pass.sorted = false;
-    for (struct entry *entry = queue_next_start(engine, INT64_MIN, 0); resort && entry;
-         entry = queue_next_start(engine, entry->partition.start_ns, entry->partition.id)) {
-        queue_remove(engine, entry); /* accounts count from now on, or no longer */
-        queue_add(engine, entry);
-    }
-    engine_replan(engine);
 }

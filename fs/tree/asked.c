@@ -5,7 +5,6 @@
 #include "core/engine/timeline.h"
 #include "core/host/host.h"
 #include "files_quota.h"
-#include "series.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,6 +57,28 @@ static bool is_plain(const struct request *request)
     return !request->queue && !request->wait && !*request->start && !request->priority;
 }
 
+/* Read how often it repeats, and set all starts. */
+static int read_series(const struct tree *tree, struct refusal *why,
+                       const struct series_start *first, struct asked *asked)
+{
+    const struct request *request = &asked->request;
+    struct series series = {.start = *first, .until_day = INT64_MAX};
+    size_t size = sizeof(why->message);
+    int r = series_parse_every(request->every, strlen(request->every), &series.every, why->message,
+                               size);
+    if (!r && *request->until)
+        r = series_parse_until(request->until, strlen(request->until), &series.until_day,
+                               why->message, size);
+    if (!r && *request->times)
+        r = series_parse_times(request->times, strlen(request->times), &series.times, why->message,
+                               size);
+    if (!r)
+        r = series_moments(&series, asked->starts_ns, &asked->start_count, why->message, size);
+    for (size_t i = 0; !r && i < asked->start_count; i++)
+        asked->starts_ns[i] -= tree->offset_ns;
+    return r;
+}
+
 static int read_start(struct tree *tree, struct write *write, struct asked *asked)
 {
     const char *text = asked->request.start;
@@ -69,7 +90,7 @@ static int read_start(struct tree *tree, struct write *write, struct asked *aske
     int64_t start_ns = start.wall_ns - tree->offset_ns;
     /* The second that has begun is now. */
     asked->terms.start_ns = start_ns < tree->now_ns ? tree->now_ns : start_ns;
-    return 0;
+    return *asked->request.every ? read_series(tree, &write->why, &start, asked) : 0;
 }
 
 /* Read the words about when it starts, and in which class. */

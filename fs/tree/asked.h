@@ -7,12 +7,16 @@
 #define CHRONOS_TREE_ASKED_H
 
 #include "files.h"
+#include "series.h"
 
 struct asked {
     struct request request;
     struct creation creation; /* points to `request` of the same struct: do not copy it */
     struct creation_terms terms;
     bool has_terms; /* else engine_create */
+    /* what repeats: all starts, in order; start_count 0: it does not */
+    int64_t starts_ns[SERIES_MAX];
+    size_t start_count;
 };
 
 /* Read the line in `write`, for a device or ENGINE_DEVICE_ANY. 0, a refusal with a message, or

@@ -98,6 +98,8 @@ struct file_row {
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;
+    /* A write needs the whole plan, as one of `new` does: it waits until that is finished. */
+    bool plans;
     /* What is read back after a write is a text, not an id (WRITE_SHOWS). */
     bool shows;
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor

@@ -223,7 +223,7 @@ const struct file_row files_device[] = {
             "measured at the start; 0 if it was not. Administrators can set it, and `default` "
             "restores what was measured"},
     {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for this device, read the id back"},
     {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
      .shows = true,

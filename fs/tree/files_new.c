@@ -4,6 +4,7 @@
 
 #include "asked.h"
 #include "caller.h"
+#include "repeats.h"
 #include "suggestions.h"
 #include "waits.h"
 
@@ -48,9 +49,11 @@ static void report_granted(struct tree *tree, struct write *write)
              (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
 }
 
-static int create(struct tree *tree, struct write *write, const struct asked *asked)
+static int create(struct tree *tree, struct write *write, struct asked *asked)
 {
     const struct call *call = TREE_CALL(tree, &write->caller, &write->why);
+    if (asked->start_count)
+        return repeats_create(tree, write, asked);
     return asked->has_terms
                ? engine_enqueue(tree->engine, call, &asked->creation, &asked->terms, &write->result)
                : engine_create(tree->engine, call, &asked->creation, &write->result);
@@ -63,13 +66,14 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
         r = create(tree, write, &asked);
-    if (r == REFUSED_NO_SPACE)
+    if (r == REFUSED_NO_SPACE && !asked.start_count)
         suggestions_add(tree, write, &asked);
     if (r)
         return r;
     if (asked.request.hold)
         write->handle->holds = 1;
-    report_granted(tree, write);
+    if (!asked.start_count)
+        report_granted(tree, write);
     return 0;
 }
 
@@ -91,6 +95,9 @@ int files_new_store_suggest(struct tree *tree, struct write *write, uint32_t dev
     int r = asked_read(tree, write, device, &asked);
     if (r)
         return r;
+    if (asked.start_count)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "Suggestions are about one start; leave out every=.");
     strbuf_clear(&tree->scratch);
     suggestions_print(tree, write, &asked, &tree->scratch);
     write->outcome = WRITE_SHOWS;

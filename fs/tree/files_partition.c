@@ -148,6 +148,15 @@ SHOW(promised)
     return 0;
 }
 
+SHOW(series)
+{
+    PARTITION_OR_GONE(tree, node);
+    if (partition->series)
+        strbuf_print(out, "p%llu", (unsigned long long)partition->series);
+    strbuf_print(out, "\n");
+    return 0;
+}
+
 SHOW(priority)
 {
     PARTITION_OR_GONE(tree, node);

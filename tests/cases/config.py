@@ -29,6 +29,9 @@ ROWS = {
     'watchdog_grace': ('60', [('0', '0'), ('2m', '120')], ['-1', 'x']),
     'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
     'placement': ('pack', [('spread', 'spread'), ('pack', 'pack')], ['x', 'best']),
+    'promise_slack': ('0', [('0.5', '0.5'), ('2', '2'), ('0', '0')], ['-1', 'max', 'x']),
+    'forward': ('100', [('20', '20'), ('max', 'max'), ('100', '100')], ['0', '-1', 'x']),
+    'reorder': ('50', [('10', '10'), ('50', '50')], ['0', 'max', 'x']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
 }

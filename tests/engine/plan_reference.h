@@ -26,8 +26,11 @@ struct plan {
     int64_t freed_ns[PLAN_DEVICES]; /* ENGINE_FOREVER: nothing; one less: fill only */
     int usage[PLAN_ACCOUNTS];       /* of uid 1000 and up; less comes first */
     uint32_t forward_most;
+    int64_t slack; /* how much later than planned one may start, as a multiple of its wait */
+    uint32_t reorder_most;
+    bool reorder_due;
     int64_t every_s; /* those with an odd uid start at multiples of it */
-    uint64_t moves;
+    uint64_t moves, reorders;
 };
 
 struct promise *plan_find(struct plan *plan, uint64_t id);
