@@ -115,7 +115,7 @@ static bool try_later(struct search *search, char *when, size_t size)
         return false;
     if (search->out)
         strbuf_print(search->out, "%s\n", line);
-    strbuf_time_short(partition.start_ns + tree->offset_ns, tree_wall_ns(tree), when, size);
+    strbuf_time_short(tree_shown_ns(tree, partition.start_ns), tree_wall_ns(tree), when, size);
     return true;
 }
 
@@ -142,7 +142,7 @@ static void say_accepted(const struct search *search, const struct partition *pa
     const struct tree *tree = search->tree;
     char when[40];
     const bool now = partition->start_ns <= tree->now_ns;
-    strbuf_time_short(partition->start_ns + tree->offset_ns, tree_wall_ns(tree), when,
+    strbuf_time_short(tree_shown_ns(tree, partition->start_ns), tree_wall_ns(tree), when,
                       sizeof(when));
     snprintf(why->message, sizeof(why->message), "%s for %s fits%s%s on gpu%u.", search->amount,
              search->duration, now ? " now" : " from ", now ? "" : when,

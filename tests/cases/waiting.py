@@ -243,10 +243,37 @@ def promises(mount):
     mount.release_all()
 
 
+def restarts(mount):
+    """What waits survives the worker and the daemon, with its promise; polls go on."""
+    first = mount.ask('1 1h')
+    names = [mount.ask('1 1h queue'), mount.ask('0.5 2h wait=4h priority=low'),
+             mount.ask('0.5 1h start=+8h')]
+    files = ('start', 'promised', 'priority', 'state', 'reason', 'duration')
+    before = [[value(mount, name, file) for file in files] for name in names]
+    queue = mount.read('queue')
+    state = Poller(mount.at('partitions', names[0], 'state'))
+    for again in (mount.kill_worker, mount.restart):
+        worker = mount.worker()
+        if again == mount.restart:
+            state.close()
+        again()
+        check(wait_for(lambda: mount.worker() not in (None, worker)))
+        equal([[value(mount, name, file) for file in files] for name in names], before)
+        equal(mount.read('queue'), queue)
+        if again == mount.kill_worker:
+            os.unlink(mount.at('partitions', first))
+            equal(state.wait(), 'active', 'a poll from before')
+            first = names[0]
+            names = names[1:]
+            before = [[value(mount, name, file) for file in files] for name in names]
+            queue = mount.read('queue')
+    mount.release_all()
+
+
 def main():
     with lib.mounted('2x80G') as mount:
         for test in (starts_with_the_end, nothing_joins, changes_while_waiting, gives_up,
-                     reservations, refusals, anywhere, promises):
+                     reservations, refusals, anywhere, promises, restarts):
             test(mount)
 
 
