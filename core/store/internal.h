@@ -47,6 +47,9 @@ bool store_note_moves(const struct engine_event *event);
 /* Return whether it can be the record of a partition that waits. */
 bool store_waiting_fits(const struct partition *p, const struct waiting *waiting);
 
+/* Return whether it can be a record of usage: sums far below what a number can hold. */
+bool store_record_fits(const struct usage_record *record);
+
 /* Return whether the clock must be written again. */
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);
 

@@ -45,7 +45,8 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_DEVICE_PUT] = "INSERT INTO device(row, key, name, memory_bytes) VALUES(?1, ?2, ?3, ?4)"
                        " ON CONFLICT(row) DO UPDATE SET name=excluded.name,"
                        " memory_bytes=excluded.memory_bytes",
-    [SQL_USAGE_REBASE] = "INSERT INTO setting(key, value) VALUES(?1, CAST(?2 AS TEXT))"
+    [SQL_USAGE_REBASE] = "INSERT INTO setting(key, value) SELECT ?1, CAST(?2 AS TEXT)"
+                         " WHERE EXISTS(SELECT 1 FROM setting WHERE " SQLITE_IS_USAGE ")"
                          " ON CONFLICT(key) DO UPDATE SET"
                          " value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT)",
     [SQL_GUEST_INSERT] = "INSERT INTO setting(key, value) VALUES(?1, 'in')",

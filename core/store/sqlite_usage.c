@@ -2,7 +2,7 @@
 /*
  * What accounts and groups have used: a row of the table `setting` for each, with the key
  * usage/user/UID or usage/group/GID, and one for the beginning of time, usage/origin, which moves
- * with the clock of partitions. It must not know what the numbers mean.
+ * with the clock of partitions, once there are others. It must not know what the numbers mean.
  */
 #include "sqlite_internal.h"
 
@@ -90,11 +90,8 @@ static bool read_record(const char *key, const char *value, struct usage_record 
     make_key(again_key, &record);
     make_value(again_value, &record);
     *ret_record = record;
-    /* What is booked is far below what a sum can hold. */
     return strcmp(key, again_key) == 0 && strcmp(value, again_value) == 0 &&
-           record.booked >> 120 == (record.booked < 0 ? -1 : 0) &&
-           record.day.ppm_ns >> 120 == (record.day.ppm_ns < 0 ? -1 : 0) &&
-           record.week.ppm_ns >> 120 == (record.week.ppm_ns < 0 ? -1 : 0);
+           store_record_fits(&record);
 }
 
 static bool read_origin(const char *value, int64_t *ret_origin_ns)
@@ -134,6 +131,7 @@ int sqlite_usage_load(struct sqlite_store *store, const struct store_sink *sink,
     }
     code = sqlite_rows_end(&row, code);
     if (!code && sink->origin)
-        code = sink->origin(sink->context, store_clock_move(origin_ns, store->shift_ns));
+        code =
+            sink->origin(sink->context, last[0] ? store_clock_move(origin_ns, store->shift_ns) : 0);
     return code;
 }

@@ -82,11 +82,24 @@ static bool usage_fits(const struct store_usage *usage)
     return usage->peak_bytes <= INT64_MAX && usage->gpu_ns <= INT64_MAX;
 }
 
+bool store_record_fits(const struct usage_record *record)
+{
+    const wide sums[] = {record->booked, record->day.ppm_ns, record->week.ppm_ns};
+    bool fits = true;
+    for (size_t i = 0; i < ARRAY_COUNT(sums); i++)
+        fits = fits && sums[i] >> 120 == (sums[i] < 0 ? -1 : 0);
+    return fits;
+}
+
 static bool item_fits(const struct store_item *item)
 {
     const struct engine_event *event = item->event;
     if (item->line && !line_fits(item->line, 0, STORE_LINE_MAX))
         return false;
+    for (uint32_t i = 0; i < event->usage_count; i++) {
+        if (!store_record_fits(&event->usage[i].after))
+            return false;
+    }
     if (event->kind == EVENT_NOTE)
         return event->after.change_seq <= event->seq;
     if (event->kind == EVENT_SETTING)
