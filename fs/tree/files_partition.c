@@ -3,7 +3,6 @@
 #include "charge.h"
 #include "enforcement.h"
 #include "env.h"
-#include "event_text.h"
 #include "files.h"
 #include "files_members.h"
 #include "files_shares.h"
@@ -95,15 +94,6 @@ SHOW(creator)
 {
     PARTITION_OR_GONE(tree, node);
     strbuf_print(out, "%u %d\n", (unsigned)partition->creator_uid, (int)partition->creator_pid);
-    return 0;
-}
-
-SHOW(device)
-{
-    PARTITION_OR_GONE(tree, node);
-    char devices[TREE_DEVICES_TEXT_MAX];
-    tree_devices_text(partition, devices);
-    strbuf_print(out, "%s\n", devices);
     return 0;
 }
 
