@@ -171,6 +171,8 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
         return 0;
     }
     if (!r)
+        r = drain_check_new(engine, call, creation->owner_uid);
+    if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
@@ -209,6 +211,8 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     bool changes = false;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && bytes > entry->partition.shares[0].memory_bytes)
+        r = drain_check_more(engine, call, &entry->partition, "made larger");
     if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
     if (r)
@@ -228,6 +232,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && end_ns > entry->partition.end_ns)
+        r = drain_check_more(engine, call, &entry->partition, "extended");
     if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
     if (r || entry->partition.end_ns == end_ns)

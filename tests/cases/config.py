@@ -29,6 +29,7 @@ ROWS = {
     'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
+    'drain': ('off', [('on', 'on'), ('off', 'off')], ['yes', '1', 'on off']),
 }
 
 
