@@ -11,6 +11,7 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/procfs.h"
+#include "fs/daemon/config_file.h"
 #include "fs/daemon/contexts.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
@@ -119,6 +120,8 @@ static int leave_caller(struct start *start)
     int r = make_absolute(start->options.mount_point, PATH_MAX);
     if (!r)
         r = make_absolute(start->options.state_dir, PATH_MAX);
+    if (!r)
+        r = make_absolute(start->options.config, PATH_MAX);
     if (r)
         return message_set(r, &start->message,
                            "Cannot find the working directory (%s); use absolute paths.",
@@ -283,9 +286,32 @@ static int check_proctrack(struct start *start)
     return 0;
 }
 
+/* Read the file of settings for the next worker. */
+static int read_config(struct start *start)
+{
+    char text[CONFIG_FILE_TEXT_MAX];
+    unsetenv(WORKER_SETTINGS);
+    if (start->options.config[0] == '\0')
+        return 0;
+    int r = config_file_read(start->options.config, text, &start->message);
+    if (r < 0)
+        return r;
+    return setenv(WORKER_SETTINGS, text, 1) == 0 ? 0 : -errno;
+}
+
+/* A bad file must not stop a daemon that works. */
+static void reload_config(void *context)
+{
+    struct start *start = context;
+    if (read_config(start) < 0)
+        log_say("Keeping the present settings. %s", start->message.text);
+}
+
 static int prepare(struct start *start)
 {
-    int r = make_shared(start);
+    int r = read_config(start);
+    if (!r)
+        r = make_shared(start);
     if (!r)
         r = check_state(start);
     if (!r)
@@ -318,6 +344,7 @@ static int prepare_and_run(struct start *start)
     supervisor->program_path = start->program_path;
     supervisor->mount = &start->mount;
     supervisor->ready = notify_ready;
+    supervisor->reload = reload_config;
     supervisor->context = start;
     supervisor->detached = start->daemon_fd >= 0;
     supervisor->ready_ms = WORKER_READY_MS;
@@ -354,6 +381,18 @@ static int run_restore(struct start *start)
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int run_check_config(struct start *start)
+{
+    char text[CONFIG_FILE_TEXT_MAX];
+    int r = make_absolute(start->options.config, PATH_MAX);
+    if (!r)
+        r = config_file_read(start->options.config, text, &start->message);
+    if (r < 0)
+        return fail(start, r);
+    printf("%s is good; it has %d setting%s.\n", start->options.config, r, r == 1 ? "" : "s");
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int run_remount(struct start *start)
 {
     const struct options *options = &start->options;
@@ -382,6 +421,8 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (start.options.fake)
         return EXIT_SUCCESS;
+    if (start.options.check_config)
+        return run_check_config(&start);
     if (start.options.restore_devacl || start.options.restore[0] != '\0')
         return run_restore(&start);
     if (start.options.remount)

@@ -25,6 +25,7 @@
  *   requests.c   keeps requests that are not answered for the next worker
  *   fair_queue.c whose turn it is
  *   busy_poll.c  how long to look for the next request
+ *   settings.c   makes the settings of a file, at the start
  */
 #ifndef CHRONOS_FUSE_SERVER_H
 #define CHRONOS_FUSE_SERVER_H

@@ -11,6 +11,7 @@
 #include "fs/tree/caller.h"
 #include "fs/tree/names.h"
 #include "server.h"
+#include "settings.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -281,6 +282,7 @@ int worker_run(const struct worker_fds *fds)
         return worker_failure(r);
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
+    settings_make(server);
     caller_find_admin_group(&server->tree);
     submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
