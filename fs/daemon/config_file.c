@@ -72,8 +72,8 @@ static int check_path(const char *path, struct message *message)
     if (!realpath(path, real))
         return message_set(-errno, message, "Cannot read %.300s: %s.", path, strerror(errno));
     if (strcmp(real, path) != 0)
-        return message_set(-ELOOP, message, "%.200s is a link or not the shortest path; give %.200s.",
-                           path, real);
+        return message_set(-ELOOP, message,
+                           "%.200s is a link or not the shortest path; give %.200s.", path, real);
     return check_above(path, message);
 }
 

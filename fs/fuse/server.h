@@ -225,6 +225,8 @@ void reply_text(const struct query *query, const char *text, size_t length);
 
 /* Read the clocks and end expired partitions. Call it before any decision. */
 void submit_tick(struct server *server);
+/* Count for `metrics` what there is now; again when the accounts of uids have changed. */
+void submit_count_all(struct server *server);
 /* Submit the events of the engine since the last call to the committer. `answer` (copied; NULL: no
  * client waits) is sent when they are durable. */
 void submit_events(struct server *server, const struct change *answer);

@@ -205,8 +205,10 @@ static void handle_failure(struct server *server)
 
 static void handle_names(struct server *server)
 {
-    if (names_collect(server->tree.names))
+    if (names_collect(server->tree.names)) {
         engine_set_accounts(server->tree.engine, account_of, server->tree.names);
+        submit_count_all(server);
+    }
     caller_find_admin_group(&server->tree);
 }
 
@@ -286,6 +288,7 @@ int worker_run(const struct worker_fds *fds)
     caller_find_admin_group(&server->tree);
     submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
+    submit_count_all(server);
     submit_arm_next(server);
     /* Answer FUSE_INIT if no worker has. */
     r = session_start(server->session);

@@ -83,7 +83,7 @@ static void report_granted(struct tree *tree, struct write *write)
              (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
 }
 
-int files_new_store(struct tree *tree, struct write *write, uint32_t device)
+static int store(struct tree *tree, struct write *write, uint32_t device)
 {
     struct request request;
     struct creation creation = {.request = &request, .device = device, .hold = write->fh};
@@ -103,4 +103,11 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
         write->handle->holds = 1;
     report_granted(tree, write);
     return 0;
+}
+
+int files_new_store(struct tree *tree, struct write *write, uint32_t device)
+{
+    int r = store(tree, write, device);
+    counters_request(&tree->counters, r);
+    return r;
 }

@@ -54,6 +54,22 @@ static void print_label(const char *text, struct strbuf *out)
     }
 }
 
+/* The labels that tell a device, for each figure of one. */
+static void print_device(const struct tree *tree, uint32_t device, struct strbuf *out)
+{
+    strbuf_print(out, "device=\"gpu%u\",uuid=\"", (unsigned)device);
+    print_label(tree->devices[device].uuid, out);
+    strbuf_print(out, "\"");
+}
+
+static void print_device_figure(const struct tree *tree, const char *name, uint32_t device,
+                                uint64_t value, struct strbuf *out)
+{
+    strbuf_print(out, "%s{", name);
+    print_device(tree, device, out);
+    strbuf_print(out, "} %llu\n", (unsigned long long)value);
+}
+
 static void print_head(const char *name, const char *type, const char *unit, const char *help,
                        struct strbuf *out)
 {
@@ -87,8 +103,7 @@ static void print_usage(struct tree *tree, struct strbuf *out)
     for (int f = 0; f < 2; f++) {
         print_head(families[f].name, "gauge", "bytes", families[f].help, out);
         for (uint32_t i = 0; i < tree->device_count; i++)
-            strbuf_print(out, "%s{device=\"gpu%u\"} %llu\n", families[f].name, (unsigned)i,
-                         (unsigned long long)sums[f][i]);
+            print_device_figure(tree, families[f].name, i, sums[f][i], out);
     }
 }
 
@@ -155,14 +170,12 @@ static const struct {
 static void print_figure(struct tree *tree, size_t figure, const struct partition *p,
                          struct strbuf *out)
 {
-    unsigned device = (unsigned)p->shares[0].device;
     struct ledger_figures used;
     ledger_get(tree->ledger, p->id, &used);
-    strbuf_print(out, "%s%s{partition=\"p%llu\",device=\"gpu%u\",uuid=\"",
-                 partition_figures[figure].name, partition_figures[figure].suffix,
-                 (unsigned long long)p->id, device);
-    print_label(tree->devices[device].uuid, out);
-    strbuf_print(out, "\",user=\"%s\",name=\"%s\"} ", names_user(tree->names, p->uid), p->name);
+    strbuf_print(out, "%s%s{partition=\"p%llu\",", partition_figures[figure].name,
+                 partition_figures[figure].suffix, (unsigned long long)p->id);
+    print_device(tree, p->shares[0].device, out);
+    strbuf_print(out, ",user=\"%s\",name=\"%s\"} ", names_user(tree->names, p->uid), p->name);
     partition_figures[figure].print(tree, p, &used, out);
 }
 
@@ -174,6 +187,34 @@ static uint32_t find_users(struct tree *tree, uint32_t users[METRICS_USERS_MAX])
          count < METRICS_USERS_MAX && engine_next_user(tree->engine, from, &users[count]); count++)
         from = (uint64_t)users[count] + 1;
     return count;
+}
+
+static void print_count(const char *name, const char *type, const char *help, uint64_t value,
+                        struct strbuf *out)
+{
+    print_head(name, type, NULL, help, out);
+    strbuf_print(out, "%s%s %llu\n", name, strcmp(type, "counter") ? "" : "_total",
+                 (unsigned long long)value);
+}
+
+/* Say how many partitions and users have no rows, so that a sum over rows is not taken for all. */
+static void print_omitted(struct tree *tree, struct strbuf *out)
+{
+    uint32_t users[METRICS_USERS_MAX], count = find_users(tree, users), more = 0, user;
+    uint64_t shown = 0, held, bytes;
+    for (uint32_t u = 0; u < count; u++) {
+        engine_user_holds(tree->engine, users[u], &held, &bytes);
+        uint64_t most = METRICS_PARTITIONS_MAX / count;
+        shown += held < most ? held : most;
+    }
+    for (uint64_t from = count == METRICS_USERS_MAX ? (uint64_t)users[count - 1] + 1 : UINT64_MAX;
+         from <= UINT32_MAX && engine_next_user(tree->engine, from, &user);
+         from = (uint64_t)user + 1)
+        more++;
+    print_count("chronos_omitted_partitions", "gauge", "Live partitions without rows of their own.",
+                engine_count(tree->engine) - shown, out);
+    print_count("chronos_omitted_users", "gauge", "Users who hold partitions, without rows.", more,
+                out);
 }
 
 /* Print the oldest partitions of each user, as many as leave room for those of all others. */
@@ -209,6 +250,43 @@ static void print_users(struct tree *tree, struct strbuf *out)
             strbuf_print(out, "%s{user=\"%s\"} %llu\n", heads[f][0],
                          names_user(tree->names, users[u]),
                          (unsigned long long)(f ? partitions : bytes));
+        }
+    }
+}
+
+/* The word for a place in the counters' persons; "" for all who have no place. */
+static const char *person_word(struct tree *tree, uint32_t place)
+{
+    return place < COUNTERS_PERSONS_MAX
+               ? names_user(tree->names, tree->counters.persons[place].account)
+               : "";
+}
+
+/* Print what each person has had in all. */
+static void print_persons(struct tree *tree, struct strbuf *out)
+{
+    const struct counters *counters = &tree->counters;
+    uint64_t gpu_ns[COUNTERS_PERSONS_MAX + 1] = {0}, id;
+    struct ledger_figures used;
+    uint32_t cursor = 0;
+    while (ledger_next(tree->ledger, &cursor, &id, &used)) {
+        const struct partition *p = engine_find(tree->engine, id);
+        if (p)
+            gpu_ns[counters_find(counters, names_account(tree->names, p->uid))] += used.busy_ns;
+    }
+    for (int f = 0; f < 2; f++) {
+        const char *name = f ? "chronos_user_gpu_seconds" : "chronos_user_byte_seconds";
+        print_head(name, "counter", f ? "seconds" : NULL,
+                   f ? "Time that devices worked for the person's partitions."
+                     : "Memory granted to the person's partitions, times seconds.",
+                   out);
+        for (uint32_t i = 0; i <= COUNTERS_PERSONS_MAX; i++) {
+            const struct counters_person *person = &counters->persons[i];
+            double seconds = f ? (double)(person->ended_gpu_ns + gpu_ns[i]) / NS_PER_SECOND
+                               : counters_byte_seconds(person, tree->now_ns);
+            if (i < counters->person_count || seconds > 0)
+                strbuf_print(out, "%s_total{user=\"%s\"} %.3f\n", name, person_word(tree, i),
+                             seconds);
         }
     }
 }
@@ -251,30 +329,63 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
                      (unsigned long long)steps[i].count);
 }
 
+static void print_counters(const struct counters *counters, struct strbuf *out)
+{
+    print_head("chronos_requests", "counter", NULL, "Requests for partitions, by their result.",
+               out);
+    for (int i = 0; i < COUNTERS_RESULTS; i++)
+        strbuf_print(out, "chronos_requests_total{result=\"%s\"} %llu\n", counters_result_words[i],
+                     (unsigned long long)counters->results[i]);
+    print_head("chronos_partitions_ended", "counter", NULL, "Partitions that ended, by how.", out);
+    for (int i = 0; i < COUNTERS_ENDS; i++)
+        strbuf_print(out, "chronos_partitions_ended_total{how=\"%s\"} %llu\n",
+                     counters_end_words[i], (unsigned long long)counters->ends[i]);
+    print_count("chronos_changes_lost", "counter", "Changes that could not be made durable.",
+                counters->taken_back, out);
+}
+
+/* Print whether the machine is being drained, and how long that takes at most. */
+static void print_drain(struct tree *tree, struct strbuf *out)
+{
+    bool drained = engine_policy(tree->engine)->drain == POLICY_DRAIN_ON;
+    const struct partition *p;
+    int64_t last_ns = tree->now_ns;
+    print_count("chronos_drained", "gauge", "1: nothing new is granted (config/drain).", drained,
+                out);
+    for (uint64_t after = 0; drained && (p = engine_next(tree->engine, after)); after = p->id)
+        last_ns = p->end_ns > last_ns ? p->end_ns : last_ns;
+    print_head("chronos_drained_remaining_seconds", "gauge", "seconds",
+               "While drained: time until the last partition ends.", out);
+    if (drained)
+        strbuf_print(out, "chronos_drained_remaining_seconds %lld\n",
+                     (long long)((last_ns - tree->now_ns) / NS_PER_SECOND));
+}
+
 void metrics_print(struct tree *tree, struct strbuf *out)
 {
     print_head("chronos_device_info", "gauge", NULL, "Properties of the device.", out);
     for (uint32_t i = 0; i < tree->device_count; i++) {
-        strbuf_print(out, "chronos_device_info{device=\"gpu%u\",name=\"", (unsigned)i);
+        strbuf_print(out, "chronos_device_info{");
+        print_device(tree, i, out);
+        strbuf_print(out, ",name=\"");
         print_label(tree->devices[i].name, out);
-        strbuf_print(out, "\",uuid=\"");
-        print_label(tree->devices[i].uuid, out);
         strbuf_print(out, "\",backend=\"%s\"} 1\n", tree->devices[i].backend);
     }
     for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
         print_head(figures[f].name, "gauge", figures[f].unit, figures[f].help, out);
         for (uint32_t i = 0; i < tree->device_count; i++)
-            strbuf_print(out, "%s{device=\"gpu%u\"} %llu\n", figures[f].name, (unsigned)i,
-                         (unsigned long long)figures[f].value(tree, i));
+            print_device_figure(tree, figures[f].name, i, figures[f].value(tree, i), out);
     }
     print_usage(tree, out);
     print_partitions(tree, out);
     print_users(tree, out);
-    print_head("chronos_partitions", "gauge", NULL, "Live partitions.", out);
-    strbuf_print(out, "chronos_partitions %llu\n", (unsigned long long)engine_count(tree->engine));
-    print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);
-    strbuf_print(out, "chronos_worker_starts_total %llu\n",
-                 (unsigned long long)atomic_load(&tree->shared->worker_starts));
+    print_persons(tree, out);
+    print_count("chronos_partitions", "gauge", "Live partitions.", engine_count(tree->engine), out);
+    print_omitted(tree, out);
+    print_counters(&tree->counters, out);
+    print_drain(tree, out);
+    print_count("chronos_worker_starts", "counter", "Times a worker was started.",
+                atomic_load(&tree->shared->worker_starts), out);
     print_tracking(tree->host_state, out);
     print_watchdog(&tree->host_state->watchdog, out);
     strbuf_print(out, "# EOF\n");

@@ -6,6 +6,7 @@
 #ifndef CHRONOS_TREE_TREE_H
 #define CHRONOS_TREE_TREE_H
 
+#include "counters.h"
 #include "event_log.h"
 #include "node.h"
 
@@ -54,6 +55,7 @@ struct tree {
     const struct gpu_device *devices;
     uint32_t device_count;
     struct event_log events, history;
+    struct counters counters;
     struct event_log chain; /* the lines of the partition that was looked at last */
     struct strbuf scratch;
     const struct strbuf *shown;       /* content of a file, set by tree_show */
