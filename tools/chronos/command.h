@@ -16,6 +16,7 @@ enum exit_code {
     EXIT_USAGE = 2,
     EXIT_NO_MOUNT = 3,
     EXIT_UNKNOWN = 4,
+    EXIT_DRAINED = 5,
 };
 struct exit_row {
     int code; /* an exit_code, or a run_exit */
