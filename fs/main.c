@@ -96,32 +96,15 @@ struct start {
     struct message message;
 };
 
-/* Call it while the working directory is still the caller's. */
-static int make_absolute(char *path, size_t size)
-{
-    char below[PATH_MAX];
-    if (path[0] == '/' || path[0] == '\0')
-        return 0;
-    if (!getcwd(below, sizeof(below)))
-        return -errno;
-    size_t length = strlen(below), more = strlen(path);
-    if (length + 1 + more >= size)
-        return -ENAMETOOLONG;
-    memmove(path + length + 1, path, more + 1);
-    memcpy(path, below, length);
-    path[length] = '/';
-    return 0;
-}
-
 /* Let go of the caller's descriptors and working directory: they could be on the new mount, or keep
  * other filesystems busy. */
 static int leave_caller(struct start *start)
 {
-    int r = make_absolute(start->options.mount_point, PATH_MAX);
+    int r = detach_absolute(start->options.mount_point, PATH_MAX);
     if (!r)
-        r = make_absolute(start->options.state_dir, PATH_MAX);
+        r = detach_absolute(start->options.state_dir, PATH_MAX);
     if (!r)
-        r = make_absolute(start->options.config, PATH_MAX);
+        r = detach_absolute(start->options.config, PATH_MAX);
     if (r)
         return message_set(r, &start->message,
                            "Cannot find the working directory (%s); use absolute paths.",
@@ -286,30 +269,17 @@ static int check_proctrack(struct start *start)
     return 0;
 }
 
-/* Read the file of settings for the next worker. */
-static int read_config(struct start *start)
-{
-    char text[CONFIG_FILE_TEXT_MAX];
-    unsetenv(WORKER_SETTINGS);
-    if (start->options.config[0] == '\0')
-        return 0;
-    int r = config_file_read(start->options.config, text, &start->message);
-    if (r < 0)
-        return r;
-    return setenv(WORKER_SETTINGS, text, 1) == 0 ? 0 : -errno;
-}
-
 /* A bad file must not stop a daemon that works. */
 static void reload_config(void *context)
 {
     struct start *start = context;
-    if (read_config(start) < 0)
+    if (config_file_pass_on(start->options.config, &start->message))
         log_say("Keeping the present settings. %s", start->message.text);
 }
 
 static int prepare(struct start *start)
 {
-    int r = read_config(start);
+    int r = config_file_pass_on(start->options.config, &start->message);
     if (!r)
         r = make_shared(start);
     if (!r)
@@ -369,27 +339,19 @@ static void open_standard(void)
         close(fd);
 }
 
-static int run_restore(struct start *start)
+/* What mounts nothing and prints a sentence. */
+static int run_once(struct start *start)
 {
-    const struct options *options = &start->options;
-    int r = options->restore_devacl ? restore_devacl(options->state_dir, &start->message)
-                                    : restore_state(options->restore, options->state_dir,
-                                                    options->any_machine, &start->message);
+    struct options *options = &start->options;
+    int r = options->check_config ? detach_absolute(options->config, PATH_MAX) : 0;
+    if (!r)
+        r = options->check_config     ? config_file_check(options->config, &start->message)
+            : options->restore_devacl ? restore_devacl(options->state_dir, &start->message)
+                                      : restore_state(options->restore, options->state_dir,
+                                                      options->any_machine, &start->message);
     if (r)
         return fail(start, r);
     printf("%s\n", start->message.text);
-    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-static int run_check_config(struct start *start)
-{
-    char text[CONFIG_FILE_TEXT_MAX];
-    int r = make_absolute(start->options.config, PATH_MAX);
-    if (!r)
-        r = config_file_read(start->options.config, text, &start->message);
-    if (r < 0)
-        return fail(start, r);
-    printf("%s is good; it has %d setting%s.\n", start->options.config, r, r == 1 ? "" : "s");
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -421,10 +383,9 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (start.options.fake)
         return EXIT_SUCCESS;
-    if (start.options.check_config)
-        return run_check_config(&start);
-    if (start.options.restore_devacl || start.options.restore[0] != '\0')
-        return run_restore(&start);
+    if (start.options.check_config || start.options.restore_devacl ||
+        start.options.restore[0] != '\0')
+        return run_once(&start);
     if (start.options.remount)
         return run_remount(&start);
     int r = leave_caller(&start);

@@ -6,10 +6,12 @@
 #include "core/base/fd.h"
 #include "core/engine/engine.h"
 #include "core/engine/policy.h"
+#include "fs/fuse/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #define FILE_MAX   65535
+#define TEXT_MAX   8192 /* room for all settings */
 #define BLANKS     " \t"
 #define ROWS_MAX   64
 #define KEPT_AS_IS "drain" /* of this one machine: a restart must not put it back into service */
@@ -109,8 +112,17 @@ static int read_text(const char *path, char text[static FILE_MAX + 1], struct me
 /* -- lines -------------------------------------------------------------------- */
 
 /* Refuse the file for this line. */
-#define BAD(settings, line, message, format, ...)                                                  \
-    message_set(-EINVAL, message, "%.200s, line %u: " format, (settings)->path, line, __VA_ARGS__)
+__attribute__((format(printf, 4, 5))) static int bad(const struct settings *settings, unsigned line,
+                                                     struct message *message, const char *format,
+                                                     ...)
+{
+    char why[ENGINE_MESSAGE_MAX];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(why, sizeof(why), format, list);
+    va_end(list);
+    return message_set(-EINVAL, message, "%.200s, line %u: %s", settings->path, line, why);
+}
 
 /* Cut blanks off both ends. */
 static char *trimmed(char *text)
@@ -128,21 +140,21 @@ static int take_setting(struct settings *settings, unsigned line, const char *na
     char quoted[MESSAGE_QUOTED_MAX], why[ENGINE_MESSAGE_MAX];
     if (!row) {
         message_quote(name, strlen(name), quoted);
-        return BAD(settings, line, message,
+        return bad(settings, line, message,
                    "There is no setting \"%s\"; the settings are the files in config/.", quoted);
     }
     size_t index = (size_t)(row - policy_rows);
     if (settings->lines[index])
-        return BAD(settings, line, message, "%s is set in line %u already; remove one of the two.",
+        return bad(settings, line, message, "%s is set in line %u already; remove one of the two.",
                    name, settings->lines[index]);
     if (value[0] == '\0' || strlen(value) >= ENGINE_VALUE_MAX)
-        return BAD(settings, line, message, "%s %s; its default is %s.", name,
+        return bad(settings, line, message, "%s %s; its default is %s.", name,
                    value[0] == '\0' ? "has no value" : "has too long a value", row->default_value);
     if (strcmp(value, "default") == 0)
         value = row->default_value;
     if (policy_set(&settings->policy, name, value, settings->values[index], ENGINE_VALUE_MAX, why,
                    sizeof(why)) != 0)
-        return BAD(settings, line, message, "%s", why);
+        return bad(settings, line, message, "%s", why);
     settings->lines[index] = line;
     return 0;
 }
@@ -156,7 +168,7 @@ static int take_line(struct settings *settings, unsigned line, char *text, struc
     char *equals = strchr(text, '=');
     if (!equals) {
         message_quote(text, strlen(text), quoted);
-        return BAD(settings, line, message,
+        return bad(settings, line, message,
                    "\"%s\" sets nothing; write NAME = VALUE, as in max_duration = 24h.", quoted);
     }
     *equals = '\0';
@@ -164,7 +176,7 @@ static int take_line(struct settings *settings, unsigned line, char *text, struc
 }
 
 /* Write what the file decides. Return how many settings it names. */
-static int print(const struct settings *settings, char text[static CONFIG_FILE_TEXT_MAX])
+static int print(const struct settings *settings, char text[static TEXT_MAX])
 {
     int count = 0;
     size_t used = 0;
@@ -174,7 +186,7 @@ static int print(const struct settings *settings, char text[static CONFIG_FILE_T
         bool named = settings->lines[index] != 0;
         count += named;
         if (named || strcmp(row->name, KEPT_AS_IS) != 0)
-            used += (size_t)snprintf(text + used, CONFIG_FILE_TEXT_MAX - used, "%s=%s\n", row->name,
+            used += (size_t)snprintf(text + used, TEXT_MAX - used, "%s=%s\n", row->name,
                                      named ? settings->values[index] : "default");
     }
     return count;
@@ -188,14 +200,14 @@ static int take_text(struct settings *settings, char *text, int length, struct m
     while (!r && (next = strsep(&rest, "\n"))) {
         line++;
         if (strlen(next) != (rest ? (size_t)(rest - next - 1) : (size_t)(text + length - next)))
-            return BAD(settings, line, message, "%s", "There is a NUL byte; it must be text.");
+            return bad(settings, line, message, "%s", "There is a NUL byte; it must be text.");
         r = take_line(settings, line, next, message);
     }
     return r;
 }
 
-int config_file_read(const char *path, char ret_text[static CONFIG_FILE_TEXT_MAX],
-                     struct message *message)
+/* Return how many settings the file names, or -errno. */
+static int read_file(const char *path, char ret_text[static TEXT_MAX], struct message *message)
 {
     struct settings *settings = calloc(1, sizeof(*settings));
     char *text = malloc(FILE_MAX + 1);
@@ -210,4 +222,25 @@ int config_file_read(const char *path, char ret_text[static CONFIG_FILE_TEXT_MAX
     free(text);
     free(settings);
     return r;
+}
+
+int config_file_check(const char *path, struct message *message)
+{
+    char text[TEXT_MAX];
+    int r = read_file(path, text, message);
+    return r < 0 ? r
+                 : message_set(0, message, "%.400s is good; it has %d setting%s.", path, r,
+                               r == 1 ? "" : "s");
+}
+
+int config_file_pass_on(const char *path, struct message *message)
+{
+    char text[TEXT_MAX];
+    unsetenv(WORKER_SETTINGS);
+    if (path[0] == '\0')
+        return 0;
+    int r = read_file(path, text, message);
+    if (r < 0)
+        return r;
+    return setenv(WORKER_SETTINGS, text, 1) == 0 ? 0 : -errno;
 }

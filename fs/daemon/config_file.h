@@ -9,13 +9,13 @@
 
 #include "core/base/message.h"
 
-#define CONFIG_FILE_TEXT_MAX 8192 /* room for all settings */
-
-/* Read the file at an absolute path, which only root and the daemon's own user may be able to
- * change. Its settings go to `ret_text`, a line NAME=VALUE for each that the file decides: those
- * that it does not name have the value "default", but for `drain`, which stays as it is. Return how
- * many it names, or -errno and a message with the number of the bad line. */
-int config_file_read(const char *path, char ret_text[static CONFIG_FILE_TEXT_MAX],
-                     struct message *message);
+/* Check the file at an absolute path, which only root and the daemon's own user may be able to
+ * change. 0 and a message that says how many settings it has; or -errno and a message with the
+ * number of the bad line. */
+int config_file_check(const char *path, struct message *message);
+/* The same, and pass its settings on to the next worker (WORKER_SETTINGS): those that it does not
+ * name are the default, except for `drain`, which stays as it is. "": there is no file, and nothing
+ * to pass on. */
+int config_file_pass_on(const char *path, struct message *message);
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""chronosfs --config FILE: what a file may say, what each bad line is told, and that the file
-decides the policy at every start and reload, whole or not at all."""
+"""chronosfs --config FILE: what a file may say, the sentence about each bad line, and that the
+file decides the policy at every start and reload, whole or not at all."""
 import os
 import signal
 import subprocess

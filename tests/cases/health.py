@@ -48,7 +48,8 @@ def absent(mount):
     mount.stop()
     mount.devices = '1x80G'
     mount.start()
-    equal(health('-t', '40'), (1, f'trouble: {mount.dir}: 2 devices, 2 partitions. gpu1 is absent.'))
+    equal(health('-t', '40'),
+          (1, f'trouble: {mount.dir}: 2 devices, 2 partitions. gpu1 is absent.'))
     mount.write('on', 'config', 'drain')
     code, line = health('-t', '40')
     equal(code, 1, 'trouble is more than drained')

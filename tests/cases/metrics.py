@@ -143,7 +143,8 @@ def main():
     numbers = set(samples.values())
     for wanted in (80 << 30, 40 << 30, 20 << 30):
         check(wanted in numbers, wanted, 'is not told')
-    equal(samples.get(('chronos_device_charged_bytes', '{device="gpu0",uuid="SIM-0"}')), 0, 'nothing is booked')
+    equal(samples.get(('chronos_device_charged_bytes', '{device="gpu0",uuid="SIM-0"}')), 0,
+          'nothing is booked')
     fds = [os.open(mount.at(device, name, 'charge'), os.O_WRONLY)
            for device, name in (('gpu0', 'p1'), ('gpu1', 'p2'), ('gpu1', mount.ask('1M 3600', 1)))]
     for number, fd in enumerate(fds, 1):
@@ -151,14 +152,16 @@ def main():
     samples = parse(lib.read(mount.at('metrics')))
     for family in 'used', 'charged':
         for device, wanted in (0, 1000), (1, 5000):
-            key = (f'chronos_device_{family}_bytes', f'{{device="gpu{device}",uuid="SIM-{device}"}}')
+            key = (f'chronos_device_{family}_bytes',
+                   f'{{device="gpu{device}",uuid="SIM-{device}"}}')
             equal(samples.get(key), wanted, key)
     partitions(mount)
     before = samples
     mount.release_all()
     samples = parse(lib.read(mount.at('metrics')))
     check(samples != before, 'nothing changed')
-    equal(samples.get(('chronos_device_used_bytes', '{device="gpu1",uuid="SIM-1"}')), 0, 'of what ended')
+    equal(samples.get(('chronos_device_used_bytes', '{device="gpu1",uuid="SIM-1"}')), 0,
+          'of what ended')
     check((40 << 30) not in {v for (k, _), v in samples.items() if 'used' in k}, 'used')
     counters(mount)
     drained(mount)
