@@ -150,8 +150,8 @@ const struct command cmd_health = {
             "\n"
             "    0  ok: the tree answers, and all devices are there\n"
             "    1  trouble: it answers, and the line says what is wrong\n"
-            "    3  no tree, or no answer: nothing is mounted, the daemon has died, or the tree\n"
-            "       did not answer in time\n"
+            "    3  no tree, or no answer: nothing is mounted, the daemon has died, or the\n"
+            "       tree did not answer in time\n"
             "    5  drained: nothing is wrong, and nothing new is granted (config/drain)\n"
             "\n"
             "It returns in time even if a call on the mount would wait for ever.",

@@ -270,9 +270,9 @@ const struct command cmd_report = {
             "\n"
             "    chronos report --since 30d --by day\n"
             "\n"
-            "With --from it adds up all nodes of a cluster: DIR has a directory for each, with\n"
-            "copies of the files history and metrics of its tree. Several histories of a node\n"
-            "(history.1) may overlap.\n"
+            "With --from it adds up all nodes of a cluster: DIR has a directory for each, and\n"
+            "there are copies of the files history and metrics of its tree. Several histories\n"
+            "of a node (history.1) may overlap.\n"
             "\n"
             "    chronos report --from /srv/usage --by node",
     .options = options,
