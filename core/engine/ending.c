@@ -36,8 +36,8 @@ bool ending_is_sound(const struct partition *partition)
         !is_span(partition->warn.ns))
         return false;
     if (partition->warn.ns == 0)
-        return partition->warn.signal == 0 && partition->state == PARTITION_ACTIVE;
-    return (partition->state == PARTITION_ACTIVE || partition->state == PARTITION_EXPIRING) &&
+        return partition->warn.signal == 0 && partition->state <= PARTITION_ACTIVE;
+    return partition->state <= PARTITION_EXPIRING &&
            (partition->warn.signal == 0 || ending_signal_text(partition->warn.signal));
 }
 

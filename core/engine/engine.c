@@ -3,13 +3,19 @@
  * The engine as a whole: creation, devices, restoring durable state, and queries that need no
  * search. A map of the rest:
  *   operations.c  changes that callers request
+ *   amend.c       those that only what waits allows
  *   sharing.c     who may use a partition; guests.c, a set of users
- *   admission.c   checks for free memory and policy
+ *   admission.c   checks for free memory and policy; admission_place.c, of requests that may wait;
+ *                 admission_change.c, of changes
  *   ending.c      how partitions end, and the warning before
  *   expiry.c      ends and warnings that become due
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
  *   journal.c     events, in order; revert.c undoes them
  *   index.c       live partitions, in all orders
+ *   queue.c       those that wait; plan.c moves them, plan_order.c in fair order,
+ *                 plan_reorder.c within their promises; plan_place.c finds places
+ *   repair.c      plans again what has no room any more, and appointments
+ *   placement.c   the earliest moment on several devices
  *   timeline.c    promised memory over time; timeline_search.c, the first gap in it
  *   request.c, request.def  grammar of requests
  *   units.c       amounts and durations
@@ -50,7 +56,11 @@ struct engine *engine_free(struct engine *engine)
     }
     settings_free(engine);
     engine_events_free(engine->first_event);
+    queue_free(&engine->queue);
+    accounts_free(engine);
     free(engine->devices);
+    free(engine->sites);
+    free(engine->site_shares);
     free(engine);
     return NULL;
 }
@@ -61,10 +71,16 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
     /* The timeline counts in int64_t. */
     if (device->memory_bytes > INT64_MAX || engine->device_count == ENGINE_DEVICE_ANY)
         return -EINVAL;
-    int r =
-        array_reserve(engine->devices, engine->device_capacity, engine->device_count + (size_t)1);
+    size_t count = engine->device_count + (size_t)1;
+    int r = array_reserve(engine->devices, engine->device_capacity, count);
+    if (!r)
+        r = array_reserve(engine->sites, engine->site_capacity, count);
+    if (!r)
+        r = array_reserve(engine->site_shares, engine->site_share_capacity, count);
     if (r)
         return r;
+    if (device->memory_bytes > engine->largest_bytes)
+        engine->largest_bytes = device->memory_bytes;
     engine->devices[engine->device_count] = (struct device){.device = *device};
     index_init_device(&engine->devices[engine->device_count]);
     *ret_index = engine->device_count++;
@@ -134,19 +150,42 @@ static bool shares_are_sound(const struct engine *engine, const struct partition
     return true;
 }
 
-int engine_restore(struct engine *engine, const struct partition *partition)
+static int restore(struct engine *engine, const struct partition *partition,
+                   const struct waiting *waiting)
 {
     if (partition->id == 0 || partition->end_ns <= partition->start_ns ||
         !shares_are_sound(engine, partition) ||
         !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
-        index_find(engine, partition->id))
+        (partition->state == PARTITION_PENDING) != !!waiting || index_find(engine, partition->id))
         return -EINVAL;
-    struct entry *entry = index_new_entry(partition->share_count);
-    if (!entry)
+    struct entry *entry = index_new_entry(partition, waiting);
+    if (!entry || accounts_prepare(engine, partition)) {
+        index_free_entry(entry);
         return -ENOMEM;
+    }
     entry->partition = *partition;
     index_add(engine, entry);
     engine_restore_counters(engine, partition->id + 1, partition->change_seq + 1);
+    return 0;
+}
+
+int engine_restore(struct engine *engine, const struct partition *partition)
+{
+    return restore(engine, partition, NULL);
+}
+
+/* The plan may not have been finished: go through it once. */
+int engine_restore_waiting(struct engine *engine, const struct partition *partition,
+                           const struct waiting *waiting)
+{
+    if (!waiting_is_sound(waiting))
+        return -EINVAL;
+    int r = restore(engine, partition, waiting);
+    if (r)
+        return r;
+    queue_mark_order(engine);
+    queue_mark_shares(engine, partition, INT64_MIN);
+    queue_mark_itself(engine, index_find(engine, partition->id));
     return 0;
 }
 

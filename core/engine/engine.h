@@ -15,17 +15,21 @@
 #include "guests.h"
 #include "partition.h"
 #include "request.h"
+#include "usage_record.h"
+#include "waiting.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define ENGINE_FOREVER     INT64_MAX
+#define ENGINE_TIME_MAX    (INT64_C(1) << 62) /* no partition ends later: the store keeps it */
 #define ENGINE_MESSAGE_MAX 256
 #define ENGINE_KEY_MAX     192 /* setting key, including NUL */
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY  UINT32_MAX
+#define ENGINE_SERIES_NEW  UINT64_MAX /* it is the first */
 #define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -74,10 +78,28 @@ struct call {
 /* Arguments of engine_create besides the call. */
 struct creation {
     const struct request *request;
-    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, the one
-                      * with the largest free share */
+    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, one
+                      * that it prefers, else any; which of several, config/placement says */
     uint32_t owner_uid, owner_gid; /* the caller, or the user that an administrator named */
     uint64_t hold;                 /* open file to tie it to if the request says `hold`; 0 none */
+};
+
+/* What a request asks for beside, for engine_enqueue. */
+struct creation_terms {
+    bool waits;              /* if it does not fit now */
+    bool fixed;              /* start at exactly start_ns, or not at all */
+    int64_t start_ns;        /* with `fixed` */
+    int64_t give_up_ns;      /* end it if it has not started until then; ENGINE_FOREVER: never */
+    uint32_t priority;       /* enum priority */
+    uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
+    const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
+    uint64_t series;         /* id of the first of its series, or ENGINE_SERIES_NEW; 0 none */
+};
+
+/* What would fit in place of a request, as the devices say; the policy has not been asked. */
+struct suggestions {
+    uint32_t largest_ppm; /* of each device, for the time asked for; 0: nothing */
+    int64_t longest_ns;   /* for the amount asked for, at most the time; 0: not for a second */
 };
 
 /* What the engine knows of a device. */
@@ -97,24 +119,31 @@ enum event_kind {
     EVENT_RELEASED,  /* by its owner */
     EVENT_REVOKED,   /* by an administrator who is not its owner */
     EVENT_CLOSED,    /* its holding file was closed */
+    EVENT_GAVE_UP,   /* it has waited as long as it was to wait */
     EVENT_SETTING,   /* key, value */
     EVENT_ENDING,    /* on_expiry, grace_ns or warn; can return it to active */
     EVENT_WARNED,    /* expiring: its warning is due; at_ns is when it became due */
     EVENT_NOTE,      /* something for the event log: key, value */
     EVENT_SHARED,    /* guest came */
     EVENT_UNSHARED,  /* guest went */
+    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; later only by promise_slack. No
+                      * change_seq: thousands can move at once, and the log has no line of them */
+    EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
+    EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
+    EVENT_PRIORITY,  /* one that waits: its class */
+    EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
 {
-    return kind >= EVENT_EXPIRED && kind <= EVENT_CLOSED;
+    return kind >= EVENT_EXPIRED && kind <= EVENT_GAVE_UP;
 }
 
-/* A change. `before` is all zero for EVENT_CREATED. For the four kinds of end, `after` equals
- * `before` except for end_ns (the actual end) and change_seq. For EVENT_NOTE, `after` is the
- * partition the note is about: if it is alive, only its change_seq differs from `before`; if it has
- * ended, it is the record that the caller passed; id 0 means no partition. An event carries enough
- * to persist, log and revert the change. */
+/* A change. `before` is all zero for EVENT_CREATED. For the kinds of end, `after` equals `before`
+ * except for end_ns (the actual end), change_seq, and start_ns if it had not started (the same).
+ * For EVENT_NOTE, `after` is the partition the note is about: if it is alive, only its change_seq
+ * differs from `before`; if it has ended, it is the record that the caller passed; id 0 means no
+ * partition. An event carries enough to persist, log and revert the change. */
 struct engine_event {
     struct engine_event *next;
     uint64_t seq; /* 1, 2, ...: strictly increasing in order of change */
@@ -123,8 +152,12 @@ struct engine_event {
     uint32_t by_uid;  /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
-    uint32_t guest;        /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests; /* of a partition that ended, for a revert; owned; can be NULL */
+    uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
+    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
+    struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
+    uint32_t usage_count;
+    /* of a partition that is pending, or was since the engine started; else all zero */
+    struct waiting waiting_before, waiting_after;
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
     char key[ENGINE_KEY_MAX];
     char value[ENGINE_VALUE_MAX];
@@ -176,6 +209,9 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
  * expires at the next engine_advance. -EINVAL for an invalid record (unknown device, id 0 or in
  * use, end <= start). */
 int engine_restore(struct engine *engine, const struct partition *partition);
+/* Restore a partition that waits, in its place. */
+int engine_restore_waiting(struct engine *engine, const struct partition *partition,
+                           const struct waiting *waiting);
 /* Restore a guest of a restored partition. -EINVAL: there is no such partition, or no room. */
 int engine_restore_guest(struct engine *engine, uint64_t id, uint32_t uid);
 /* Restore a setting. */
@@ -191,18 +227,39 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
 /* Grant a request, starting now. The new id goes to *ret_id. */
 int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
                   uint64_t *ret_id);
+/* Accept a request that can wait, asks for a start, or takes several devices: at the earliest start
+ * that hurts no promise, on the devices where it fits best. If that lies in the future, its state
+ * is PARTITION_PENDING until then. */
+int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
+                   const struct creation_terms *terms, uint64_t *ret_id);
+/* Return whether a request would be accepted now, with the record that it would get (id 0), or why
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition);
+/* Find what would be accepted now in place of a request that does not fit. */
+int engine_suggest(const struct engine *engine, const struct call *call,
+                   const struct creation *creation, const struct creation_terms *terms,
+                   struct suggestions *ret_suggestions);
 /* Return whether engine_release would end the partition, or why not. */
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */
 int engine_release(struct engine *engine, const struct call *call, uint64_t id);
-/* End the partitions tied to the open file `hold`. */
+/* End the partitions tied to the open file `hold`, also those that wait. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
 /* Set the size of each share of a partition. Growing needs free memory until the partition's
- * end. */
+ * end. What waits keeps its place; if it needs less, it can start earlier. */
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
 /* Move a partition's end to `end_ns`, which must be in the future. Extending needs free memory and
  * is limited by the policy; shortening always works. */
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns);
+/* Change the devices of a partition that waits: it takes `count` of `devices`, as many as before,
+ * or, with NULL, any. It keeps its start if it has room there, and is refused otherwise. */
+int engine_set_devices(struct engine *engine, const struct call *call, uint64_t id,
+                       const uint32_t *devices, uint32_t count);
+/* Change the class of a partition that waits: lower for its owner, higher for administrators. */
+int engine_set_priority(struct engine *engine, const struct call *call, uint64_t id,
+                        uint32_t priority);
 /* Change how a partition ends: those parts that `change` sets. Owners are bound by the policy
  * (allowed_on_expiry, max_grace), but may keep present values. */
 int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
@@ -237,18 +294,30 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
  * left. If its end then moves away far enough, or warn.ns shrinks, the warning is withdrawn and
  * given again when it is due. */
 
-/* End all partitions whose time is up at `now_ns` and give the warnings that are due, in order of
- * time. Cheap if nothing is due. */
+/* Do what is due at `now_ns`, in order of time: ends, warnings, starts. Then move what waits
+ * forward into room that was freed, and start what can start now. Cheap if nothing is due. -ENOMEM:
+ * what is left is done by a later call. */
 int engine_advance(struct engine *engine, int64_t now_ns);
-/* The same in portions: at most `most` events. No query shows a partition whose time is up, whether
- * it has been ended or not; only its event is still missing. Queries pass by
- * those that were over 34 ms ago or more in O(log n); a sum for a user or an account then takes as
- * long as it has partitions. */
+/* The same in portions: at most `most` events, and tries to move a request. No query shows a
+ * partition whose time is up, whether it has been ended or not; only its event is still missing.
+ * Queries pass by those that were over 34 ms ago or more in O(log n); a sum for a user or an
+ * account then takes as long as it has partitions. */
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
 /* Return whether a partition is live, or its time is up and its event is missing. */
 bool engine_is_known(const struct engine *engine, uint64_t id);
-/* When to call engine_advance next; ENGINE_FOREVER if never. O(1). */
+/* When to call engine_advance next; ENGINE_FOREVER if never; INT64_MIN while the plan is not
+ * finished. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
+
+/* Plan those requests elsewhere, in fair order, whose devices are gone or have become too small
+ * since they were promised: after restoring, before the first engine_advance. If one starts later
+ * than promised, there is an EVENT_DELAYED. A promise that has no other place stays on record.
+ * -ENOMEM: some are not done. */
+int engine_repair_plan(struct engine *engine, int64_t now_ns);
+/* The wall clock may have been set: move fixed starts that are more than a second from their time
+ * of day with it if there is room (EVENT_MOVED, also to later), but not into the past. Others keep
+ * their engine time, with an EVENT_DELAYED. -ENOMEM: some are not done. */
+int engine_keep_appointments(struct engine *engine, int64_t now_ns, int64_t wall_ns);
 
 /* -- queries -------------------------------------------------------------- */
 
@@ -276,6 +345,48 @@ bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *
 /* True if the caller owns the partition or is root. Administrators may end it, and nothing else. */
 bool engine_may_act(const struct caller *caller, const struct partition *partition);
 
+/* -- waiting ---------------------------------------------------------------- */
+
+/* What a partition that waits has beside its record; NULL: it does not wait. Borrowed until the
+ * next change. */
+const struct waiting *engine_waiting(const struct engine *engine, uint64_t id);
+/* Number of partitions that wait. */
+uint64_t engine_waiting_count(const struct engine *engine);
+/* The first that waits after (start_ns, id), in order of starts; NULL at the end. O(log n). */
+const struct partition *engine_next_waiting(const struct engine *engine, int64_t start_ns,
+                                            uint64_t after_id);
+/* The same of those on one device: O(log n) for each promise on it that starts or ends before the
+ * one that is found. */
+const struct partition *engine_next_waiting_on(const struct engine *engine, uint32_t device,
+                                               int64_t start_ns, uint64_t after_id);
+/* When the one that has waited longest was asked for; ENGINE_FOREVER if none waits. O(1). */
+int64_t engine_oldest_waiting(const struct engine *engine);
+/* The latest planned start; INT64_MIN if none waits. O(log n). */
+int64_t engine_last_start(const struct engine *engine);
+/* The smallest id of those on a device that end at exactly this moment; 0 if none. */
+uint64_t engine_ends_at(const struct engine *engine, uint32_t device, int64_t at_ns);
+/* Whether the plan is finished: else engine_advance has more to move, and engine_create, resizing
+ * and extending begin with that. */
+bool engine_plan_is_finished(const struct engine *engine);
+
+/* Order two accounts by usage: negative if `a` comes before `b`. */
+typedef int engine_order_fn(void *context, uint32_t a, uint32_t b);
+/* A limit on the owner or the group of a partition: the first moment >= from_ns from which it can
+ * have its shares for `duration_ns`; ENGINE_FOREVER if that is not before before_ns. What is
+ * promised to the partition now does not count. */
+typedef int64_t engine_limit_fn(void *context, const struct partition *partition, int64_t from_ns,
+                                int64_t before_ns, int64_t duration_ns);
+/* How requests that wait are ordered and limited beside what devices have. */
+struct engine_rules {
+    engine_order_fn *order; /* NULL: accounts are equal */
+    engine_limit_fn *limit; /* NULL: none */
+    void *context;
+    uint32_t forward; /* requests that are tried when memory was freed; 0: as config/forward says */
+};
+void engine_set_rules(struct engine *engine, const struct engine_rules *rules);
+/* Go through all that waits again, because a limit now allows more. */
+void engine_replan(struct engine *engine);
+
 /* -- events --------------------------------------------------------------- */
 
 /* Take all events since the last call, oldest first. The caller frees them with engine_events_free.
@@ -287,5 +398,8 @@ void engine_events_free(struct engine_event *events);
  * are not reused. Partitions past their end expire again at the next engine_advance. -ENOMEM:
  * nothing was reverted; -EINVAL: the events do not match the engine's state. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
+/* Revert all changes whose events have not been taken, as if they had not been made. 0 or -ENOMEM:
+ * nothing was reverted. */
+int engine_undo(struct engine *engine);
 
 #endif

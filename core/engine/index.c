@@ -136,12 +136,16 @@ void index_init(struct engine *engine)
     engine->by_warning.kind = &kind_warning;
     engine->next_end_ns = engine->next_warning_ns = ENGINE_FOREVER;
     engine->over_ns = INT64_MIN;
+    queue_init(&engine->queue);
+    accounts_init(engine);
 }
 
 void index_init_device(struct device *device)
 {
     device->partitions = (struct avl){.kind = &kind_device};
     timeline_init(&device->timeline);
+    queue_init_device(&device->waiting);
+    device->freed_ns = ENGINE_FOREVER;
 }
 
 /* Update the earliest end and warning. */
@@ -155,28 +159,44 @@ static void update_next(struct engine *engine)
         warning ? ending_warning_ns(RECORD(warning, by_warning)) : ENGINE_FOREVER;
 }
 
-struct entry *index_new_entry(uint32_t share_count)
-{
-    return calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
-}
-
 void index_free_entry(struct entry *entry)
 {
-    if (entry)
-        free(entry->guests);
+    if (!entry)
+        return;
+    free(entry->guests);
+    free(entry->waiter);
+    free(entry->group_charge);
     free(entry);
 }
 
-uint32_t index_account_of(const struct engine *engine, uint32_t uid)
+struct entry *index_new_entry(const struct partition *partition, const struct waiting *waiting)
 {
-    return engine->account ? engine->account(engine->account_context, uid) : uid;
+    uint32_t share_count = partition->share_count;
+    struct entry *entry = calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
+
+    if (!entry)
+        return NULL;
+    entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
+    entry->group_charge = partition->quota_group ? calloc(1, sizeof(struct charge)) : NULL;
+    if ((waiting && !entry->waiter) || (partition->quota_group && !entry->group_charge)) {
+        index_free_entry(entry);
+        return NULL;
+    }
+    if (!waiting)
+        return entry;
+    entry->waiter->record = *waiting;
+    for (uint32_t i = 0; i < share_count; i++) {
+        entry->places[i].start.runs = &entry->waiter->places[i].runs[0];
+        entry->places[i].end.runs = &entry->waiter->places[i].runs[1];
+    }
+    return entry;
 }
 
-void index_add(struct engine *engine, struct entry *entry)
+static void put_in(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
 
-    entry->account = index_account_of(engine, partition->uid);
+    entry->account = accounts_of(engine, partition->uid);
     avl_insert(&engine->by_id, &entry->by_id);
     avl_insert(&engine->by_user, &entry->by_user);
     avl_insert(&engine->by_account, &entry->by_account);
@@ -197,14 +217,18 @@ void index_add(struct engine *engine, struct entry *entry)
         device->count++;
         device->total_bytes += share->memory_bytes;
     }
+    if (partition->state == PARTITION_PENDING)
+        queue_add(engine, entry);
     engine->count++;
     update_next(engine);
 }
 
-void index_remove(struct engine *engine, struct entry *entry)
+static void take_out(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
 
+    if (partition->state == PARTITION_PENDING)
+        queue_remove(engine, entry);
     avl_remove(&engine->by_id, &entry->by_id);
     avl_remove(&engine->by_user, &entry->by_user);
     avl_remove(&engine->by_account, &entry->by_account);
@@ -226,10 +250,41 @@ void index_remove(struct engine *engine, struct entry *entry)
     update_next(engine);
 }
 
+void index_add(struct engine *engine, struct entry *entry)
+{
+    put_in(engine, entry);
+    accounts_add(engine, entry);
+}
+
+void index_remove(struct engine *engine, struct entry *entry)
+{
+    accounts_remove(engine, entry);
+    take_out(engine, entry);
+}
+
 void index_change(struct engine *engine, struct entry *entry, const struct partition *partition)
 {
+    bool alike = accounts_alike(&entry->partition, partition);
+
+    if (accounts_frees(&entry->partition, partition))
+        accounts_freed(engine, entry);
+    if (!alike)
+        accounts_remove(engine, entry);
+    take_out(engine, entry);
+    entry->partition = *partition;
+    put_in(engine, entry);
+    if (!alike)
+        accounts_add(engine, entry);
+}
+
+void index_move(struct engine *engine, struct entry *entry, const struct partition *partition,
+                const struct waiting *waiting)
+{
+    if (accounts_frees(&entry->partition, partition))
+        accounts_freed(engine, entry);
     index_remove(engine, entry);
     entry->partition = *partition;
+    entry->waiter->record = *waiting;
     index_add(engine, entry);
 }
 
@@ -296,12 +351,13 @@ void engine_set_accounts(struct engine *engine, engine_account_fn *account, void
     for (struct avl_node *node = avl_first(&engine->by_id); node;
          node = avl_after(&engine->by_id, node)) {
         struct entry *entry = avl_entry(node, struct entry, by_id);
-        uint32_t now = index_account_of(engine, entry->partition.uid);
+        uint32_t now = accounts_of(engine, entry->partition.uid);
 
         if (now == entry->account)
             continue;
-        avl_remove(&engine->by_account, &entry->by_account);
-        entry->account = now;
-        avl_insert(&engine->by_account, &entry->by_account);
+        accounts_get(engine, false, now); /* out of memory: it is not charged */
+        index_remove(engine, entry);
+        index_add(engine, entry); /* asks again */
     }
+    accounts_refresh(engine);
 }

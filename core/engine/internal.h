@@ -9,7 +9,10 @@
 #include "core/base/avl.h"
 #include "core/base/message.h"
 #include "engine.h"
+#include "holders.h"
+#include "placement.h"
 #include "policy.h"
+#include "queue.h"
 #include "timeline.h"
 
 struct entry;
@@ -24,14 +27,17 @@ struct place {
 /* A live partition and its nodes in all indexes. */
 struct entry {
     struct partition partition;
-    struct guests *guests;      /* owned; NULL: it never had any */
-    struct avl_node by_id;      /* of all */
-    struct avl_node by_user;    /* uid, id */
-    struct avl_node by_account; /* account, uid, id */
-    struct avl_node by_hold;    /* hold, id; unused if hold is 0 */
-    struct avl_node by_end;     /* end_ns, id */
-    struct avl_node by_warning; /* due time, id; only while a warning is pending */
-    uint32_t account;           /* the account of its owner */
+    struct guests *guests;       /* owned; NULL: it never had any */
+    struct waiter *waiter;       /* owned; NULL: it has not waited */
+    struct avl_node by_id;       /* of all */
+    struct avl_node by_user;     /* uid, id */
+    struct avl_node by_account;  /* account, uid, id */
+    struct avl_node by_hold;     /* hold, id; unused if hold is 0 */
+    struct avl_node by_end;      /* end_ns, id */
+    struct avl_node by_warning;  /* due time, id; only while a warning is pending */
+    uint32_t account;            /* the account of its owner */
+    struct charge charge;        /* of the account */
+    struct charge *group_charge; /* owned; NULL: no group has it in its quota */
     /* sums over the subtree below by_account */
     uint32_t held_count, held_guests;
     uint64_t held_bytes;
@@ -44,6 +50,8 @@ struct device {
     struct timeline timeline;
     uint64_t count;       /* partitions */
     uint64_t total_bytes; /* of all its partitions, whenever they run */
+    struct avl waiting;   /* shares that wait and can move, in the order of queue.h */
+    int64_t freed_ns;     /* memory was freed from then on; ENGINE_FOREVER: none */
 };
 
 struct setting_entry {
@@ -58,9 +66,16 @@ struct engine {
     struct device *devices;
     uint32_t device_count;
     size_t device_capacity;
+    uint64_t largest_bytes; /* memory of the largest device */
+    /* for searches: as many as there are devices */
+    struct placement_site *sites;
+    struct share *site_shares;
+    size_t site_capacity, site_share_capacity;
     engine_account_fn *account; /* NULL: each uid is its own */
     void *account_context;
     struct avl by_id, by_user, by_account, by_hold, by_end, by_warning, settings;
+    struct queue queue;
+    struct accounts accounts;
     uint64_t count;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
@@ -89,18 +104,20 @@ struct held {
 
 void index_init(struct engine *engine);
 void index_init_device(struct device *device);
-/* Allocate an entry with room for this many shares, in no index yet; NULL if out of memory. */
-struct entry *index_new_entry(uint32_t share_count);
+/* Allocate an entry with room for a partition, in no index yet; `waiting` is NULL if it does not
+ * wait. NULL if out of memory. */
+struct entry *index_new_entry(const struct partition *partition, const struct waiting *waiting);
 /* Free an entry that is in no index; NULL is allowed. */
 void index_free_entry(struct entry *entry);
 void index_add(struct engine *engine, struct entry *entry);
 void index_remove(struct engine *engine, struct entry *entry);
-/* Replace the record of an entry by one with the same id and number of shares; update all
+/* Replace the record of an entry by one with the same id, devices, and number of shares; update all
  * indexes. */
 void index_change(struct engine *engine, struct entry *entry, const struct partition *partition);
+/* The same for one that waits; its devices can change. */
+void index_move(struct engine *engine, struct entry *entry, const struct partition *partition,
+                const struct waiting *waiting);
 struct entry *index_find(const struct engine *engine, uint64_t id);
-/* The account that a user belongs to now. */
-uint32_t index_account_of(const struct engine *engine, uint32_t uid);
 /* The first entry after (hold, id) tied to the same open file. */
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
 /* The first entry after (end_ns, id) in order of ends. */
@@ -124,10 +141,56 @@ struct entry *index_next_warning(const struct engine *engine, const struct entry
 /* Find the device and bytes for `request`, starting now. */
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
                      const struct request *request, struct share *ret_share);
-int admission_resize(const struct engine *engine, const struct call *call,
+/* Find the earliest place for a request that may wait, that needs several devices, or both. Sets
+ * the shares, times and state of the record, and *ret_waiting if it is pending. */
+int admission_place(struct engine *engine, const struct call *call, const struct creation *creation,
+                    const struct creation_terms *terms, struct partition *partition,
+                    struct waiting *ret_waiting);
+/* Find the shares and the devices that a request takes or can move to. */
+int admission_devices(const struct engine *engine, const struct call *call,
+                      const struct request *request, const uint32_t *devices,
+                      struct partition *partition, struct waiting *waiting);
+/* Bar the devices on which the policy rules out what a request that waits has become. */
+void admission_bar(const struct engine *engine, const struct call *call, struct waiting *waiting);
+/* Check the duration and the number of the caller's partitions. */
+int admission_check(const struct engine *engine, const struct call *call, int64_t duration_ns);
+/* The bytes that a request amounts to on a device, if the device and the policy allow them. */
+int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
+                    const struct request *request, uint64_t *ret_bytes);
+/* Check the size or the duration of a share against the policy; `whole`: it is that of a request.
+ */
+int admission_fraction(const struct engine *engine, const struct call *call, uint32_t device,
+                       uint64_t bytes);
+int admission_duration(const struct engine *engine, const struct call *call, int64_t duration_ns,
+                       bool whole);
+/* Bytes free during all of [from_ns, until_ns), not counting `own` bytes of the promises there. */
+uint64_t admission_free(const struct engine *engine, uint32_t device, int64_t from_ns,
+                        int64_t until_ns, uint64_t own);
+static inline uint64_t admission_memory(const struct engine *engine, uint32_t device)
+{
+    return engine->devices[device].device.memory_bytes;
+}
+#define ADMISSION_NO_SPACE "Not enough available memory: "
+
+/* -- admission_change.c ---------------------------------------------------- */
+
+/* Check the limits of the owner and the group on what a partition is to be from now on. */
+int admission_limit(const struct engine *engine, const struct call *call,
+                    const struct partition *wanted);
+/* The device to take of those with room, for each answer to whether few are all free. */
+struct admission_choice {
+    bool any;
+    uint32_t free; /* devices that are all free */
+    uint32_t device[2];
+    struct placement_offer best[2];
+};
+/* Add a device with room. */
+void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
+                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
+int admission_resize(struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
-int admission_end(const struct engine *engine, const struct call *call,
-                  const struct partition *partition, int64_t end_ns);
+int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
+                  int64_t end_ns);
 
 /* -- drain.c: config/drain --------------------------------------------------- */
 
@@ -144,6 +207,12 @@ int drain_check_more(const struct engine *engine, const struct call *call,
  * the caller is enough. */
 int operations_find(const struct engine *engine, const struct call *call, uint64_t id, bool also,
                     struct entry **ret_entry);
+
+/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. `waiting`:
+ * what it has beside if it waits or has waited; NULL: the same as before. */
+int operations_change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                      const struct call *call, const struct partition *wanted,
+                      const struct waiting *waiting);
 
 /* -- queries.c -------------------------------------------------------------- */
 
@@ -184,6 +253,13 @@ void settings_put(struct engine *engine, struct setting_entry *spare, const char
 /* -- journal.c ------------------------------------------------------------- */
 
 struct engine_event *journal_new(enum event_kind kind, int64_t at_ns, uint32_t by_uid);
+/* Set the record of an entry as that before and after the event. */
+static inline void journal_of(struct engine_event *event, const struct entry *entry)
+{
+    event->before = event->after = entry->partition;
+    if (entry->waiter)
+        event->waiting_before = event->waiting_after = entry->waiter->record;
+}
 /* Number an event and append it to the journal. */
 void journal_append(struct engine *engine, struct engine_event *event);
 
@@ -191,6 +267,8 @@ void journal_append(struct engine *engine, struct engine_event *event);
 
 /* End `entry` as `event` says; `event` is from journal_new. */
 void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry);
+/* Set `entry` to active; `event` is an EVENT_STARTED. */
+void expiry_start(struct engine *engine, struct engine_event *event, struct entry *entry);
 /* Set `entry` to expiring; `event` is an EVENT_WARNED. */
 void expiry_warn(struct engine *engine, struct engine_event *event, struct entry *entry);
 

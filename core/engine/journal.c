@@ -8,19 +8,26 @@ struct engine_event *journal_new(enum event_kind kind, int64_t at_ns, uint32_t b
 {
     struct engine_event *event = calloc(1, sizeof(*event));
 
-    if (event) {
-        event->kind = kind;
-        event->at_ns = at_ns;
-        event->by_uid = by_uid;
-    }
-    return event;
+    if (!event)
+        return NULL;
+    event->kind = kind;
+    event->at_ns = at_ns;
+    event->by_uid = by_uid;
+    if (!accounts_may_book(kind))
+        return event;
+    event->usage = calloc(ACCOUNTS_CHANGES_MAX, sizeof(*event->usage));
+    if (event->usage)
+        return event;
+    free(event);
+    return NULL;
 }
 
 void journal_append(struct engine *engine, struct engine_event *event)
 {
     event->seq = engine->next_seq++;
-    event->account = event->after.id ? index_account_of(engine, event->after.uid) : 0;
+    event->account = event->after.id ? accounts_of(engine, event->after.uid) : 0;
     event->next = NULL;
+    accounts_book(engine, event);
     if (engine->last_event)
         engine->last_event->next = event;
     else
@@ -42,6 +49,7 @@ void engine_events_free(struct engine_event *events)
         struct engine_event *next = events->next;
 
         free(events->guests);
+        free(events->usage);
         free(events);
         events = next;
     }

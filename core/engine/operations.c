@@ -47,14 +47,16 @@ int operations_find(const struct engine *engine, const struct call *call, uint64
  * left to engine_advance. */
 static bool warns_now(const struct partition *before, struct partition *after, int64_t now_ns)
 {
+    if (after->state == PARTITION_PENDING)
+        return false;
     if (before->end_ns == after->end_ns && before->warn.ns == after->warn.ns)
         return false;
     return ending_settle(after, now_ns);
 }
 
-/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. */
-static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
-                  const struct call *call, const struct partition *wanted)
+int operations_change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                      const struct call *call, const struct partition *wanted,
+                      const struct waiting *waiting)
 {
     struct partition after = *wanted;
     bool warns = warns_now(&entry->partition, &after, call->now_ns);
@@ -67,14 +69,25 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
         engine_events_free(warning);
         return -ENOMEM;
     }
-    event->before = entry->partition;
+    journal_of(event, entry);
     event->after = after;
+    if (waiting)
+        event->waiting_after = *waiting;
     journal_append(engine, event);
     event->after.change_seq = event->seq;
-    index_change(engine, entry, &event->after);
+    if (entry->waiter)
+        index_move(engine, entry, &event->after, &event->waiting_after);
+    else
+        index_change(engine, entry, &event->after);
     if (warning)
         expiry_warn(engine, warning, entry);
     return 0;
+}
+
+static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                  const struct call *call, const struct partition *wanted)
+{
+    return operations_change(engine, entry, kind, call, wanted, NULL);
 }
 
 static int check_create(const struct call *call, const struct creation *creation)
@@ -117,33 +130,43 @@ static const struct partition *find_unique(const struct engine *engine, const st
 
 /* Add a granted partition: assign its id, make its event, and warn if that is due already. */
 static int add_created(struct engine *engine, const struct call *call, struct partition *partition,
-                       uint64_t *ret_id)
+                       const struct waiting *waiting, uint64_t *ret_id)
 {
-    bool warns = ending_settle(partition, call->now_ns);
-    struct entry *entry = index_new_entry(partition->share_count);
+    bool waits = partition->state == PARTITION_PENDING;
+    bool warns = !waits && ending_settle(partition, call->now_ns);
+    struct entry *entry = index_new_entry(partition, waits ? waiting : NULL);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
 
     if (!entry || !event || (warns && !warning)) {
-        free(entry);
+        index_free_entry(entry);
         free(event);
         free(warning);
         return -ENOMEM;
     }
     partition->id = engine->next_id++;
+    if (partition->series == ENGINE_SERIES_NEW)
+        partition->series = partition->id;
     journal_append(engine, event);
     partition->change_seq = event->seq;
     event->after = entry->partition = *partition;
+    if (waits)
+        event->waiting_after = *waiting;
     index_add(engine, entry);
+    if (waits)
+        queue_mark_order(engine);
     if (warning)
         expiry_warn(engine, warning, entry);
     *ret_id = partition->id;
     return 0;
 }
 
-int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
-                  uint64_t *ret_id)
+/* Decide on a request; `terms` is NULL if there are none. *ret_same: the partition that it is
+ * granted already, or NULL; then the others are not set. */
+static int admit(struct engine *engine, const struct call *call, const struct creation *creation,
+                 const struct creation_terms *terms, const struct partition **ret_same,
+                 struct partition *ret_partition, struct waiting *ret_waiting)
 {
     const struct caller *caller = call->caller;
     const struct request *request = creation->request;
@@ -157,29 +180,82 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
                                   .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .series = terms ? terms->series : 0,
+                                  .quota_group = request->quota_group,
                                   .created_wall_ns = call->wall_ns,
                                   .hold = request->hold ? creation->hold : 0,
                                   .creator_ns = caller->ns,
                                   .creator_uid = caller->uid,
                                   .creator_pid = caller->pid};
+    struct waiting waiting = {0};
     int r = check_create(call, creation);
-    const struct partition *same =
-        !r && request->unique ? find_unique(engine, call, creation) : NULL;
 
-    if (same) {
-        *ret_id = same->id;
+    *ret_same = !r && request->unique ? find_unique(engine, call, creation) : NULL;
+    if (*ret_same)
         return 0;
-    }
     if (!r)
         r = drain_check_new(engine, call, creation->owner_uid);
     if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
+        r = plan_finish(engine, call->now_ns);
+    if (!r)
+        r = accounts_prepare(engine, &partition);
+    engine->accounts.unbound = caller->admin;
+    if (!r && terms)
+        r = admission_place(engine, call, creation, terms, &partition, &waiting);
+    else if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
+    engine->accounts.unbound = false;
+    if (!r)
+        r = accounts_check(engine, call, &partition, terms ? terms->priority : 0, NULL);
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
-    return add_created(engine, call, &partition, ret_id);
+    *ret_partition = partition;
+    *ret_waiting = waiting;
+    return 0;
+}
+
+static int create(struct engine *engine, const struct call *call, const struct creation *creation,
+                  const struct creation_terms *terms, uint64_t *ret_id)
+{
+    const struct partition *same;
+    struct partition partition;
+    struct waiting waiting;
+    int r = admit(engine, call, creation, terms, &same, &partition, &waiting);
+
+    if (r)
+        return r;
+    if (!same)
+        return add_created(engine, call, &partition, &waiting, ret_id);
+    *ret_id = same->id;
+    return 0;
+}
+
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition)
+{
+    const struct partition *same;
+    struct waiting waiting;
+    int r = admit(engine, call, creation, terms, &same, ret_partition, &waiting);
+
+    if (!r && same)
+        *ret_partition = *same;
+    return r;
+}
+
+int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
+                  uint64_t *ret_id)
+{
+    return create(engine, call, creation, NULL, ret_id);
+}
+
+int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
+                   const struct creation_terms *terms, uint64_t *ret_id)
+{
+    return create(engine, call, creation, terms, ret_id);
 }
 
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id)
@@ -205,6 +281,21 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id)
     return 0;
 }
 
+/* What runs has no class any more. */
+static uint32_t priority_of(const struct entry *entry)
+{
+    return entry->partition.state == PARTITION_PENDING ? entry->waiter->record.priority : 0;
+}
+
+/* A partition gave memory back, from this moment on. */
+static void freed(struct engine *engine, const struct entry *entry, int64_t from_ns)
+{
+    queue_mark_order(engine);
+    queue_mark_shares(engine, &entry->partition, from_ns);
+    if (entry->partition.state == PARTITION_PENDING)
+        queue_mark_itself(engine, entry);
+}
+
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes)
 {
     struct entry *entry = NULL;
@@ -214,17 +305,34 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     if (!r && bytes > entry->partition.shares[0].memory_bytes)
         r = drain_check_more(engine, call, &entry->partition, "made larger");
     if (!r)
+        r = plan_finish(engine, call->now_ns);
+    if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
     if (r)
         return r;
+    bool frees = false;
     struct partition after = entry->partition;
     for (uint32_t i = 0; i < after.share_count; i++) {
         changes = changes || after.shares[i].memory_bytes != bytes;
+        frees = frees || after.shares[i].memory_bytes > bytes;
         after.shares[i].memory_bytes = bytes;
     }
     if (!changes)
         return 0;
-    return change(engine, entry, EVENT_RESIZED, call, &after);
+    if (accounts_ppm(engine, &after) > accounts_ppm(engine, &entry->partition))
+        r = accounts_check(engine, call, &after, priority_of(entry), entry);
+    if (r)
+        return r;
+    /* One that waits, or will again, is asked for with what it has then. */
+    struct waiting waiting = entry->waiter ? entry->waiter->record : (struct waiting){0};
+    waiting.amount = (struct amount){.bytes = bytes};
+    admission_bar(engine, call, &waiting);
+    r = operations_change(engine, entry, EVENT_RESIZED, call, &after,
+                          entry->waiter ? &waiting : NULL);
+    /* The same bytes may be less than it would have had on another device. */
+    if (!r && (frees || after.state == PARTITION_PENDING))
+        freed(engine, entry, call->now_ns);
+    return r;
 }
 
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns)
@@ -235,14 +343,22 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     if (!r && end_ns > entry->partition.end_ns)
         r = drain_check_more(engine, call, &entry->partition, "extended");
     if (!r)
+        r = plan_finish(engine, call->now_ns);
+    if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
     if (r || entry->partition.end_ns == end_ns)
         return r;
     struct partition after = entry->partition;
+    bool frees = end_ns < after.end_ns;
     after.end_ns = end_ns;
-    return change(engine, entry,
-                  end_ns > entry->partition.end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, call,
-                  &after);
+    if (!frees)
+        r = accounts_check(engine, call, &after, priority_of(entry), entry);
+    if (r)
+        return r;
+    r = change(engine, entry, frees ? EVENT_SHORTENED : EVENT_EXTENDED, call, &after);
+    if (!r && frees)
+        freed(engine, entry, end_ns);
+    return r;
 }
 
 int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
@@ -298,7 +414,9 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
         return -ENOMEM;
     memcpy(event->key, word, strlen(word) + 1);
     memcpy(event->value, details, strlen(details) + 1);
-    event->before = event->after = entry ? entry->partition : *about;
+    event->before = event->after = *about;
+    if (entry)
+        journal_of(event, entry);
     journal_append(engine, event);
     if (entry) {
         event->after.change_seq = event->seq;

@@ -56,6 +56,8 @@ struct partition {
     int64_t start_ns;                  /* first moment of its life */
     int64_t end_ns;                    /* first moment after its life */
     int64_t created_wall_ns;           /* CLOCK_REALTIME when it was requested */
+    uint64_t series;                   /* id of the first of its series; 0: it does not repeat */
+    uint32_t quota_group;              /* gid whose quota it counts for, too; 0: none */
     uint64_t hold;                     /* open file whose close ends it; 0 none */
     uint64_t creator_ns;               /* pid namespace of a foreign root that created it; else 0 */
     uint32_t creator_uid;              /* requesting user */
@@ -63,6 +65,31 @@ struct partition {
     uint64_t change_seq;               /* number of the last event about it */
     char name[PARTITION_NAME_MAX + 1]; /* label, or "" */
 };
+
+/* The number under which figures of one share are kept: that of a partition's only share is its id,
+ * of which 56 bits are used. */
+#define SHARE_KEY_BITS 56
+static inline uint64_t share_key(uint64_t id, uint32_t share_count, uint32_t index)
+{
+    return share_count > 1 ? id | (uint64_t)(index + 1) << SHARE_KEY_BITS : id;
+}
+/* The partition of such a number, and the index of its share. */
+static inline uint64_t share_key_id(uint64_t key)
+{
+    return key & ((UINT64_C(1) << SHARE_KEY_BITS) - 1);
+}
+static inline uint32_t share_key_index(uint64_t key)
+{
+    return key >> SHARE_KEY_BITS ? (uint32_t)(key >> SHARE_KEY_BITS) - 1 : 0;
+}
+/* The sum of a partition's shares, in bytes. */
+static inline uint64_t partition_bytes(const struct partition *partition)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        bytes += partition->shares[i].memory_bytes;
+    return bytes;
+}
 
 /* The word for an enum partition_state, such as "active", or "unknown". */
 const char *partition_state_text(uint32_t state);

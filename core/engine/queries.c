@@ -103,7 +103,7 @@ static struct held held_within(const struct engine *engine, const struct range *
 
 static struct held held_by_user(const struct engine *engine, uint32_t uid, uint64_t from_id)
 {
-    uint32_t account = index_account_of(engine, uid);
+    uint32_t account = accounts_of(engine, uid);
 
     return held_within(engine, &(struct range){account, uid, from_id, account, (uint64_t)uid + 1});
 }
@@ -137,7 +137,7 @@ uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint6
 
 struct held queries_account(const struct engine *engine, uint32_t uid)
 {
-    uint32_t account = index_account_of(engine, uid);
+    uint32_t account = accounts_of(engine, uid);
 
     return held_within(engine, &(struct range){account, 0, 0, (uint64_t)account + 1, 0});
 }
@@ -145,6 +145,80 @@ struct held queries_account(const struct engine *engine, uint32_t uid)
 uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
 {
     return queries_account(engine, uid).count;
+}
+
+const struct waiting *engine_waiting(const struct engine *engine, uint64_t id)
+{
+    const struct entry *entry = index_find(engine, id);
+    bool waits = entry && entry->partition.state == PARTITION_PENDING;
+
+    return waits && !is_over(engine, &entry->partition) ? &entry->waiter->record : NULL;
+}
+
+uint64_t engine_waiting_count(const struct engine *engine)
+{
+    return engine->queue.count;
+}
+
+const struct partition *engine_next_waiting(const struct engine *engine, int64_t start_ns,
+                                            uint64_t after_id)
+{
+    const struct entry *entry = queue_next_start(engine, start_ns, after_id);
+
+    return entry ? &entry->partition : NULL;
+}
+
+const struct partition *engine_next_waiting_on(const struct engine *engine, uint32_t device,
+                                               int64_t start_ns, uint64_t after_id)
+{
+    struct timeline_point probe = {.at_ns = start_ns, .owner = after_id, .delta_bytes = 1};
+    const struct avl *points = &engine->devices[device].timeline.points;
+    const struct avl_node *node;
+
+    /* Pass by the starts of what has started. */
+    if (probe.at_ns < engine->queue.next_start_ns - 1)
+        probe.at_ns = engine->queue.next_start_ns - 1;
+    for (node = avl_after(points, &probe.node); node; node = avl_after(points, node)) {
+        const struct timeline_point *point = timeline_point_of(node);
+        const struct partition *partition =
+            &avl_entry_const(point, struct place, start)->entry->partition;
+
+        if (point->delta_bytes > 0 && partition->state == PARTITION_PENDING &&
+            !is_over(engine, partition))
+            return partition;
+    }
+    return NULL;
+}
+
+static const struct waiter *waiter_of(const struct avl_node *by_start)
+{
+    return by_start ? avl_entry_const(by_start, struct waiter, by_start) : NULL;
+}
+
+int64_t engine_oldest_waiting(const struct engine *engine)
+{
+    const struct waiter *root = waiter_of(engine->queue.by_start.root);
+
+    return root ? root->oldest_ns : ENGINE_FOREVER;
+}
+
+int64_t engine_last_start(const struct engine *engine)
+{
+    const struct avl_node *node = engine->queue.by_start.root;
+
+    while (node && node->right)
+        node = node->right;
+    return node ? waiter_of(node)->common.entry->partition.start_ns : INT64_MIN;
+}
+
+uint64_t engine_ends_at(const struct engine *engine, uint32_t device, int64_t at_ns)
+{
+    return timeline_ends_at(&engine->devices[device].timeline, at_ns);
+}
+
+bool engine_plan_is_finished(const struct engine *engine)
+{
+    return plan_is_finished(engine);
 }
 
 bool engine_is_known(const struct engine *engine, uint64_t id)

@@ -102,8 +102,8 @@ static int take_request_user(struct request_text value, request_user *user, char
 {
     if (value.length >= sizeof(*user))
         return message_refuse(REFUSED_INVALID, message, size,
-                              "A user name of %zu bytes is too long; write at most %d.",
-                              value.length, REQUEST_USER_MAX);
+                              "A name of %zu bytes is too long; write at most %d.", value.length,
+                              REQUEST_USER_MAX);
     memcpy(*user, value.text, value.length);
     (*user)[value.length] = 0;
     return 0;
@@ -118,6 +118,122 @@ static int take_request_label(struct request_text value, request_label *label, c
     memcpy(*label, value.text, value.length);
     (*label)[value.length] = 0;
     return 0;
+}
+
+static int take_request_ns(struct request_text value, request_ns *ns, char *message, size_t size)
+{
+    return units_parse_duration(value.text, value.length, ns, message, size);
+}
+
+/* What it says is up to those who know the calendar. */
+static int take_request_when(struct request_text value, request_when *when, char *message,
+                             size_t size)
+{
+    char quoted[MESSAGE_QUOTED_MAX];
+
+    if (value.length >= sizeof(*when)) {
+        message_quote(value.text, value.length, quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is too long; write at most %d characters.", quoted,
+                              REQUEST_WHEN_MAX);
+    }
+    memcpy(*when, value.text, value.length);
+    (*when)[value.length] = 0;
+    return 0;
+}
+
+static int take_request_priority(struct request_text value, request_priority *priority,
+                                 char *message, size_t size)
+{
+    char quoted[MESSAGE_QUOTED_MAX];
+
+    for (uint32_t i = 0; i < PRIORITIES; i++) {
+        if (same(value.text, value.length, waiting_priority_text(i))) {
+            *priority = i + 1;
+            return 0;
+        }
+    }
+    message_quote(value.text, value.length, quoted);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not a priority; write low, normal or high.", quoted);
+}
+
+static int refuse_device(struct request_text word, char *message, size_t size)
+{
+    char quoted[MESSAGE_QUOTED_MAX];
+
+    message_quote(word.text, word.length, quoted);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not a device; write gpu0, or several with commas between, "
+                          "like gpu0,gpu2.",
+                          quoted);
+}
+
+/* Read decimal digits, at most six. */
+static bool read_number(struct request_text word, uint32_t *ret_number)
+{
+    uint32_t number = 0;
+
+    if (word.length < 1 || word.length > 6 || (word.length > 1 && word.text[0] == '0'))
+        return false;
+    for (size_t i = 0; i < word.length; i++) {
+        if (word.text[i] < '0' || word.text[i] > '9')
+            return false;
+        number = 10 * number + (uint32_t)(word.text[i] - '0');
+    }
+    *ret_number = number;
+    return true;
+}
+
+/* "gpu0,gpu2" or "0,2". */
+static int take_request_devices(struct request_text value, request_devices *devices, char *message,
+                                size_t size)
+{
+    for (bool more = true; more;) {
+        const char *comma = memchr(value.text, ',', value.length);
+        struct request_text word = {value.text,
+                                    comma ? (size_t)(comma - value.text) : value.length};
+        size_t prefix = word.length > 3 && memcmp(word.text, "gpu", 3) == 0 ? 3 : 0;
+        struct request_text digits = {word.text + prefix, word.length - prefix};
+        uint32_t device;
+
+        if (!read_number(digits, &device))
+            return refuse_device(word, message, size);
+        for (uint32_t i = 0; i < devices->count; i++) {
+            if (devices->device[i] == device)
+                return message_refuse(REFUSED_INVALID, message, size,
+                                      "Device gpu%u is named twice; name each device once.",
+                                      (unsigned)device);
+        }
+        if (devices->count == REQUEST_DEVICES_MAX)
+            return message_refuse(REFUSED_INVALID, message, size,
+                                  "More than %d devices are named; name fewer.",
+                                  REQUEST_DEVICES_MAX);
+        devices->device[devices->count++] = device;
+        more = comma;
+        value.text += word.length + more;
+        value.length -= word.length + more;
+    }
+    return 0;
+}
+
+/* "2" is how many, "0,1" and "gpu0" are which. */
+static int take_request_gpus(struct request_text value, request_gpus *gpus, char *message,
+                             size_t size)
+{
+    int r;
+
+    if (!read_number(value, &gpus->count)) {
+        r = take_request_devices(value, &gpus->named, message, size);
+        gpus->count = gpus->named.count;
+        return r;
+    }
+    if (gpus->count > 0)
+        return 0;
+    return message_refuse(
+        REFUSED_INVALID, message, size,
+        "\"gpus=0\" asks for no device; write how many, like gpus=2, or which, like "
+        "gpus=gpu0.");
 }
 
 static int take_on_expiry(struct request_text value, struct request *request, char *message,
@@ -150,6 +266,7 @@ static int take_warn(struct request_text value, struct request *request, char *m
         return take_##kind(text, &request->name, message, size);                                   \
     }
 #define PLAN(name, option, value, doc)
+#define PLAIN(name, value, kind, doc) KEY(name, , value, kind, doc)
 #define BARE(name, doc)                                                                            \
     TAKE(name)                                                                                     \
     {                                                                                              \
@@ -160,6 +277,7 @@ static int take_warn(struct request_text value, struct request *request, char *m
 
 const struct request_word request_words[] = {
 #define KEY(name, option, value, kind, doc) {#name, value, doc, take_##name},
+#define PLAIN(name, value, kind, doc)       {#name, value, doc, take_##name},
 #define BARE(name, doc)                     {#name, NULL, doc, take_##name},
 #include "request.def"
     {NULL, NULL, NULL, NULL},
@@ -169,6 +287,7 @@ const struct request_word request_words[] = {
 enum {
     KNOWN_MAX = 1
 #define KEY(name, option, value, kind, doc) +sizeof(", " #name "=")
+#define PLAIN(name, value, kind, doc)       +sizeof(", " #name "=")
 #define BARE(name, doc)                     +sizeof(", " #name)
 #include "request.def"
 };
@@ -187,9 +306,8 @@ static int refuse_word(struct request_text field, char *message, size_t size)
     for (const struct request_word *word = request_words; word->name; word++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s%s", used ? ", " : "",
                                  word->name, word->value ? "=" : "");
-    return message_refuse(
-        REFUSED_INVALID, message, size,
-        "\"%s\" is not a known word; after amount and duration, write any of: %s.", quoted, known);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not a known word; write any of: %s.", quoted, known);
 }
 
 static int take_word(struct request_text field, unsigned *seen, struct request *request,
@@ -219,6 +337,36 @@ static int take_word(struct request_text field, unsigned *seen, struct request *
     return word->take(value, request, message, size);
 }
 
+/* Refuse words that contradict each other. */
+static int check_together(const struct request *request, char *message, size_t size)
+{
+    const char *waits = request->queue ? "queue" : "wait=";
+
+    if (*request->start && (request->queue || request->wait))
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The words start= and %s exclude each other: a reservation starts at "
+                              "its time or not at all; leave one of them out.",
+                              waits);
+    if (*request->every && !*request->start)
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The word every= repeats a start; add the first one, such as "
+                              "start=2026-12-01T09:00.");
+    if (!*request->every && (*request->until || *request->times || request->skip))
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The word %s is about what repeats; add every=, such as every=week.",
+                              *request->until   ? "until="
+                              : *request->times ? "times="
+                                                : "skip");
+    if (*request->every && request->unique)
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The words every= and unique exclude each other: all of a series "
+                              "have one name.");
+    if (request->pack && request->spread)
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The words pack and spread exclude each other; write one of them.");
+    return 0;
+}
+
 int request_parse(const char *text, size_t length, struct request *ret_request, char *message,
                   size_t size)
 {
@@ -242,6 +390,8 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
                                  size);
     while (!r && (field = next_field(&rest)).length > 0)
         r = take_word(field, &seen, &request, message, size);
+    if (!r)
+        r = check_together(&request, message, size);
     if (!r)
         *ret_request = request;
     return r;

@@ -32,7 +32,8 @@ static void revert_clear(struct revert *revert)
 /* Allocate the entry of a partition that ended. */
 static struct entry *new_entry(const struct engine_event *event)
 {
-    struct entry *entry = index_new_entry(event->before.share_count);
+    const struct waiting *waiting = &event->waiting_before;
+    struct entry *entry = index_new_entry(&event->before, waiting_is_set(waiting) ? waiting : NULL);
 
     if (!entry || !event->guests)
         return entry;
@@ -126,10 +127,24 @@ static bool revert_one(struct engine *engine, struct revert *revert,
     } else if (event->kind == EVENT_CREATED) {
         index_remove(engine, entry);
         index_free_entry(entry);
+    } else if (entry->waiter) {
+        index_move(engine, entry, &event->before, &event->waiting_before);
     } else {
         index_change(engine, entry, &event->before);
     }
     return true;
+}
+
+/* A pass that moved requests, and may have been finished, is reverted; that it was needed may not
+ * be.
+ */
+static void mark_again(struct engine *engine, const struct engine_event *event)
+{
+    if (event->kind == EVENT_NOTE || event->kind == EVENT_SETTING)
+        return;
+    queue_mark_order(engine);
+    queue_mark_shares(engine, &event->before, INT64_MIN);
+    queue_mark_shares(engine, &event->after, INT64_MIN);
 }
 
 int engine_revert(struct engine *engine, const struct engine_event *events)
@@ -143,9 +158,32 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
         revert_clear(&revert);
         return -ENOMEM;
     }
-    while (revert.count > 0)
-        good = revert_one(engine, &revert, revert.events[--revert.count]) && good;
+    while (revert.count > 0) {
+        const struct engine_event *event = revert.events[--revert.count];
+
+        accounts_revert(engine, event);
+        good = revert_one(engine, &revert, event) && good;
+    }
+    for (const struct engine_event *event = events; event; event = event->next)
+        mark_again(engine, event);
     revert_clear(&revert);
     engine->over_ns = INT64_MIN; /* those that are back are shown until they end again */
     return good ? 0 : -EINVAL;
+}
+
+int engine_undo(struct engine *engine)
+{
+    const struct engine_event *created = engine->first_event;
+    int r = engine_revert(engine, engine->first_event);
+
+    if (r)
+        return r;
+    while (created && created->kind != EVENT_CREATED)
+        created = created->next;
+    if (created)
+        engine->next_id = created->after.id;
+    if (engine->first_event)
+        engine->next_seq = engine->first_event->seq;
+    engine_events_free(engine_take_events(engine));
+    return 0;
 }

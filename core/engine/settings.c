@@ -72,6 +72,8 @@ static int evaluate(const struct engine *engine, const char *key, const char *va
                       "This setting is too long; a value has at most %d bytes.",
                       ENGINE_VALUE_MAX - 1);
     *ret_policy = engine->policy;
+    if (accounts_is_quota(key))
+        return accounts_check_limit(key, value, canonical, ENGINE_VALUE_MAX, why);
     if (!is_config(key)) {
         memcpy(canonical, value, strlen(value) + 1);
         return 0;
@@ -94,6 +96,8 @@ void settings_put(struct engine *engine, struct setting_entry *spare, const char
 
     /* Cannot fail: the value was validated before. */
     evaluate(engine, key, value, &engine->policy, canonical, &unused);
+    if (accounts_is_quota(key))
+        accounts_set_limit(engine, key, value);
     if (entry && !value[0]) {
         avl_remove(&engine->settings, &entry->node);
         free(entry);
@@ -117,9 +121,22 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
     if (evaluate(engine, key, value, &policy, canonical, &why))
         return -EINVAL;
     struct setting_entry *spare = calloc(1, sizeof(*spare));
-    if (!spare)
+    if (!spare || (accounts_is_quota(key) && accounts_prepare_limit(engine, key))) {
+        free(spare);
         return -ENOMEM;
+    }
     settings_put(engine, spare, key, canonical);
+    return 0;
+}
+
+/* Set aside what a setting needs beside its own memory. 0 or -ENOMEM. */
+static int prepare(struct engine *engine, const char *key, const struct policy *policy,
+                   struct engine_event *event)
+{
+    if (accounts_is_quota(key))
+        return accounts_prepare_limit(engine, key);
+    if (policy->half_life_ns != engine->policy.half_life_ns)
+        return accounts_change_half_life(engine, event, policy->half_life_ns);
     return 0;
 }
 
@@ -144,9 +161,9 @@ int engine_set(struct engine *engine, const struct call *call, const char *key, 
         return 0;
     struct setting_entry *spare = calloc(1, sizeof(*spare));
     struct engine_event *event = journal_new(EVENT_SETTING, call->now_ns, call->caller->uid);
-    if (!spare || !event) {
+    if (!spare || !event || prepare(engine, key, &policy, event)) {
         free(spare);
-        free(event);
+        engine_events_free(event);
         return -ENOMEM;
     }
     memcpy(event->key, key, strlen(key) + 1);

@@ -51,7 +51,7 @@ static void append(struct engine *engine, struct entry *entry, struct engine_eve
         struct engine_event *event = events;
 
         events = event->next;
-        event->before = event->after = entry->partition;
+        journal_of(event, entry);
         journal_append(engine, event);
         event->after.change_seq = event->seq;
         index_change(engine, entry, &event->after);
@@ -118,6 +118,13 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     if (after.uid == entry->partition.uid && after.gid == entry->partition.gid &&
         after.mode == entry->partition.mode)
         return 0;
+    r = accounts_prepare(engine, &after);
+    if (!r)
+        r = accounts_check_owner(engine, call, entry, uid);
+    if (!r && uid != entry->partition.uid)
+        r = admission_limit(engine, call, &after);
+    if (r)
+        return r;
     /* Another owner has other friends. */
     bool all_go = uid != entry->partition.uid && entry->guests;
     struct engine_event *handed = journal_new(EVENT_HANDED, call->now_ns, call->caller->uid);
@@ -128,11 +135,15 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     if (all_go)
         *entry->guests = none;
     append(engine, entry, events);
-    handed->before = entry->partition;
+    journal_of(handed, entry);
     handed->after = after;
     journal_append(engine, handed);
     handed->after.change_seq = handed->seq;
     index_change(engine, entry, &handed->after);
+    if (after.state == PARTITION_PENDING) { /* the new owner may have it earlier */
+        queue_mark_itself(engine, entry);
+        queue_mark_order(engine);
+    }
     return 0;
 }
 

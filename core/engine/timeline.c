@@ -229,10 +229,21 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
     return true;
 }
 
-uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns)
+static uint64_t owner_at(const struct timeline *timeline, int64_t at_ns, int sign)
 {
-    struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = -1, .owner = 0};
+    struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = sign, .owner = 0};
     const struct timeline_point *point = point_of_const(avl_after(&timeline->points, &probe.node));
 
-    return point && point->at_ns == at_ns && point->delta_bytes < 0 ? point->owner : 0;
+    return point && point->at_ns == at_ns && (point->delta_bytes > 0) == (sign > 0) ? point->owner
+                                                                                    : 0;
+}
+
+uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns)
+{
+    return owner_at(timeline, at_ns, -1);
+}
+
+uint64_t timeline_starts_at(const struct timeline *timeline, int64_t at_ns)
+{
+    return owner_at(timeline, at_ns, 1);
 }

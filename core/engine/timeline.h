@@ -83,6 +83,10 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
  */
 int64_t timeline_earliest(struct timeline *timeline, int64_t from_ns, int64_t before_ns,
                           int64_t duration_ns, int64_t limit);
+/* The same for a promise of the timeline itself that is to move forward: before its start, and as
+ * if there were room from its start on. */
+int64_t timeline_earlier(struct timeline *timeline, int64_t from_ns, int64_t start_ns,
+                         int64_t duration_ns, int64_t limit);
 /* The first moment after after_ns at which the value is above `limit`; TIMELINE_NEVER. */
 int64_t timeline_exceeds(const struct timeline *timeline, int64_t after_ns, int64_t limit);
 /* The first point of a subtree that lifts the value above `limit`; `base`: the value before it. */
@@ -90,8 +94,9 @@ const struct timeline_point *timeline_exceeds_within(const struct avl_node *node
                                                      int64_t limit);
 /* The number of promises that end at this moment or before. */
 uint32_t timeline_ends_until(const struct timeline *timeline, int64_t at_ns);
-/* The smallest owner of a promise that ends at exactly this moment; 0 if none. */
+/* The smallest owner of a promise that ends, or starts, at exactly this moment; 0 if none. */
 uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns);
+uint64_t timeline_starts_at(const struct timeline *timeline, int64_t at_ns);
 
 static inline struct timeline_point *timeline_point_of(const struct avl_node *node)
 {

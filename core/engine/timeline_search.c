@@ -11,6 +11,7 @@
 
 struct search {
     int64_t from_ns, before_ns, duration_ns, limit;
+    int64_t free_ns; /* from then on there is room; TIMELINE_NEVER: only where the value says so */
     const struct timeline_levels *levels;
     int level;       /* the least one that is not below the limit; -1: there is none */
     int64_t open_ns; /* since when there is room; TIMELINE_NEVER: there is none now */
@@ -160,7 +161,7 @@ static bool may_hold(const struct search *search, const struct avl_node *node, i
     const struct timeline_runs *runs =
         search->level < 0 ? NULL : work_out(search->levels, node, base);
 
-    if (!runs)
+    if (!runs || runs->last_ns >= search->free_ns)
         return true;
     uint64_t best = runs->at[search->level].best;
     return best == RUN_MAX || best << RUN_SHIFT >= (uint64_t)search->duration_ns;
@@ -176,7 +177,9 @@ static bool is_enough(const struct search *search, int64_t until_ns)
 /* Go on at a moment from which the value holds. True: the search is done. */
 static bool step(struct search *search, int64_t at_ns, int64_t value)
 {
-    if (search->open_ns == TIMELINE_NEVER) {
+    if (at_ns >= search->free_ns) {
+        search->done = true;
+    } else if (search->open_ns == TIMELINE_NEVER) {
         search->done = at_ns >= search->before_ns;
         if (!search->done && value <= search->limit)
             search->open_ns = at_ns;
@@ -257,23 +260,40 @@ static bool go_through(struct search *search, const struct avl_node *node, int64
            go_through(search, node->right, here, true);
 }
 
+static int64_t find(struct timeline *timeline, struct search search)
+{
+    if (search.limit < 0 || search.duration_ns < 1 || search.from_ns >= search.before_ns)
+        return TIMELINE_NEVER;
+    if (timeline->with_runs > 0)
+        search.level = choose_level(timeline, search.limit);
+    if (timeline_value(timeline, search.from_ns) <= search.limit)
+        search.open_ns = search.from_ns;
+    go_through(&search, timeline->points.root, 0, false);
+    return search.open_ns < search.before_ns ? search.open_ns : TIMELINE_NEVER;
+}
+
 int64_t timeline_earliest(struct timeline *timeline, int64_t from_ns, int64_t before_ns,
                           int64_t duration_ns, int64_t limit)
 {
-    struct search search = {.from_ns = from_ns,
-                            .before_ns = before_ns,
-                            .duration_ns = duration_ns,
-                            .limit = limit,
-                            .levels = &timeline->levels,
-                            .level = -1,
-                            .open_ns = TIMELINE_NEVER};
+    return find(timeline, (struct search){.from_ns = from_ns,
+                                          .before_ns = before_ns,
+                                          .duration_ns = duration_ns,
+                                          .limit = limit,
+                                          .free_ns = TIMELINE_NEVER,
+                                          .levels = &timeline->levels,
+                                          .level = -1,
+                                          .open_ns = TIMELINE_NEVER});
+}
 
-    if (limit < 0 || duration_ns < 1 || from_ns >= before_ns)
-        return TIMELINE_NEVER;
-    if (timeline->with_runs > 0)
-        search.level = choose_level(timeline, limit);
-    if (timeline_value(timeline, from_ns) <= limit)
-        search.open_ns = from_ns;
-    go_through(&search, timeline->points.root, 0, false);
-    return search.open_ns < before_ns ? search.open_ns : TIMELINE_NEVER;
+int64_t timeline_earlier(struct timeline *timeline, int64_t from_ns, int64_t start_ns,
+                         int64_t duration_ns, int64_t limit)
+{
+    return find(timeline, (struct search){.from_ns = from_ns,
+                                          .before_ns = start_ns,
+                                          .duration_ns = duration_ns,
+                                          .limit = limit,
+                                          .free_ns = start_ns,
+                                          .levels = &timeline->levels,
+                                          .level = -1,
+                                          .open_ns = TIMELINE_NEVER});
 }

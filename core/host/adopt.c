@@ -63,12 +63,28 @@ static void count_held(struct host *host, struct outsider *list, size_t count)
 {
     const struct allocation *held = NULL;
     while ((held = allocations_after(&host->allocations, held ? held->id : 0))) {
-        struct outsider *first = first_of(list, count, held->device, held->uid);
-        if (!first)
-            continue;
-        first->held = held;
-        first->held_count++;
+        for (uint32_t i = 0; i < held->share_count; i++) {
+            struct outsider *first = first_of(list, count, held->shares[i].device, held->uid);
+            if (!first)
+                continue;
+            first->held = held;
+            first->held_count++;
+        }
     }
+}
+
+/* Return whether the program would lose a partition that it is in: its own holds several devices,
+ * and the program has another one on one of these. */
+static bool would_lose(struct host *host, const struct outsider *outsider,
+                       const struct proctrack_set *after)
+{
+    struct proctrack_set before;
+    proctrack_find(host->proctrack, outsider->process.pid, &before);
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && before.ids[i]; i++)
+        if (allocations_find(&host->allocations, before.ids[i]) &&
+            !proctrack_set_has(after, before.ids[i]))
+            return true;
+    return false;
 }
 
 static void adopt(struct host *host, const struct outsider *outsider, const struct allocation *held)
@@ -81,6 +97,8 @@ static void adopt(struct host *host, const struct outsider *outsider, const stru
     int r = allocations_add(&host->occupied, held->id);
     if (!r)
         r = host_set_after(host, held->id, outsider->process.pid, &set);
+    if (!r && would_lose(host, outsider, &set))
+        return;
     if (!r)
         r = proctrack_join(host->proctrack, &set, held->account, &outsider->process, &message);
     if (r) { /* the next check tries again */
@@ -89,11 +107,11 @@ static void adopt(struct host *host, const struct outsider *outsider, const stru
         return;
     }
     snprintf(text, sizeof(text), "pid=%d uid=%" PRIu32, pid, outsider->uid);
-    host_note_violation(host, held->id, held->uid, held->device, "adopted", text);
+    host_note_violation(host, held->id, held->uid, outsider->device, "adopted", text);
     snprintf(text, sizeof(text),
              "Process %d uses gpu%" PRIu32 " and was added to p%" PRIu64
              ", your partition there; it ends with it.",
-             pid, held->device, held->id);
+             pid, outsider->device, held->id);
     host_report_status(host, outsider->uid, text);
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int compare(const struct avl_node *a, const struct avl_node *b)
 {
@@ -31,10 +32,24 @@ const struct allocation *allocations_on(const struct allocations *allocations,
 {
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set->ids[i]; i++) {
         const struct allocation *allocation = find(allocations, set->ids[i]);
-        if (allocation && allocation->device == device)
+        if (allocation && allocation_share(allocation, device) >= 0)
             return allocation;
     }
     return NULL;
+}
+
+int allocation_share(const struct allocation *allocation, uint32_t device)
+{
+    for (uint32_t i = 0; i < allocation->share_count; i++)
+        if (allocation->shares[i].device == device)
+            return (int)i;
+    return -1;
+}
+
+uint64_t allocation_key(const struct allocation *allocation, uint32_t device)
+{
+    int index = allocation_share(allocation, device);
+    return share_key(allocation->id, allocation->share_count, (uint32_t)index);
 }
 
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id)
@@ -70,8 +85,8 @@ int allocations_put(struct allocations *allocations, const struct partition *par
     struct allocation *allocation = find_or_add(allocations, partition->id);
     if (!allocation)
         return -ENOMEM;
-    allocation->memory_bytes = partition->shares[0].memory_bytes;
-    allocation->device = partition->shares[0].device;
+    allocation->share_count = partition->share_count;
+    memcpy(allocation->shares, partition->shares, sizeof(allocation->shares));
     allocation->uid = partition->uid;
     allocation->gid = partition->gid;
     allocation->mode = partition->mode;

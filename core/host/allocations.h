@@ -14,8 +14,9 @@
 struct allocation {
     struct avl_node node;
     uint64_t id; /* of the partition */
-    uint64_t memory_bytes;
-    uint32_t device, uid, gid, mode;
+    uint32_t share_count;
+    struct share shares[SHARE_MAX];
+    uint32_t uid, gid, mode;
     uint32_t account;      /* of the uid */
     struct guests *guests; /* owned; NULL: it never had any */
 };
@@ -30,6 +31,10 @@ const struct allocation *allocations_find(const struct allocations *allocations,
 /* Return the allocation on this device of one of these partitions, or NULL. */
 const struct allocation *allocations_on(const struct allocations *allocations,
                                         const struct proctrack_set *set, uint32_t device);
+/* Return the index of an allocation's share of a device; -1: it has none. */
+int allocation_share(const struct allocation *allocation, uint32_t device);
+/* Return the number of its figures on a device of its own (share_key). */
+uint64_t allocation_key(const struct allocation *allocation, uint32_t device);
 /* Return the first allocation with an id above `id`, or NULL. */
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id);
 /* Add or update a partition. 0 or -ENOMEM. */

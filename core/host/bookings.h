@@ -3,7 +3,8 @@
  * What each process has booked through files `charge` of a partition, and its rest: what drivers
  * report for it beyond that, such as modules, streams and the memory of programs that book nothing.
  * The loop books, the host thread compares with what drivers report; a lock that is held for
- * microseconds keeps the two apart. It must not know limits, nor where the figures come from.
+ * microseconds keeps the two apart. A partition is known by the share_key of its device: one with
+ * several devices is several here. It must not know limits, nor where the figures come from.
  */
 #ifndef CHRONOS_HOST_BOOKINGS_H
 #define CHRONOS_HOST_BOOKINGS_H

@@ -42,17 +42,22 @@ static int by_turn(const void *one, const void *other)
     return a->partition < b->partition ? -1 : a->partition > b->partition;
 }
 
+/* Add a holder of each of its devices. */
 static int add(struct holders *holders, const struct allocation *allocation,
                const struct holder *holder)
 {
-    if (array_reserve(holders->holder, holders->capacity, holders->count + 1))
+    if (array_reserve(holders->holder, holders->capacity, holders->count + allocation->share_count))
         return -ENOMEM;
-    holders->holder[holders->count++] = (struct holder){.device = allocation->device,
-                                                        .id = holder->id,
-                                                        .is_group = holder->is_group,
-                                                        .is_guest = holder->is_guest,
-                                                        .account = allocation->account,
-                                                        .partition = allocation->id};
+    for (uint32_t i = 0; i < allocation->share_count; i++) {
+        if (allocation->shares[i].device >= GPU_DEVICE_MAX)
+            continue;
+        holders->holder[holders->count++] = (struct holder){.device = allocation->shares[i].device,
+                                                            .id = holder->id,
+                                                            .is_group = holder->is_group,
+                                                            .is_guest = holder->is_guest,
+                                                            .account = allocation->account,
+                                                            .partition = allocation->id};
+    }
     return 0;
 }
 
@@ -110,8 +115,6 @@ int holders_find(struct holders *holders, const struct allocations *allocations)
     holders->count = 0;
     for (uint64_t id = 0; !r && (allocation = allocations_after(allocations, id));
          id = allocation->id) {
-        if (allocation->device >= GPU_DEVICE_MAX)
-            continue;
         r = add(holders, allocation, &(struct holder){.id = allocation->uid});
         if (!r && (allocation->mode & 0020))
             r = add(holders, allocation, &(struct holder){.id = allocation->gid, .is_group = true});

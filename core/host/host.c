@@ -140,17 +140,20 @@ static void handle_event(struct host *host, const struct work_item *item)
     }
     /* No other event affects holders, and names can change a thousand times a second. */
     const bool shares = kind == EVENT_SHARED || kind == EVENT_UNSHARED;
-    if (kind == EVENT_CREATED || kind == EVENT_HANDED || shares)
+    const bool begins = kind == EVENT_CREATED || kind == EVENT_STARTED;
+    if (begins || kind == EVENT_HANDED || shares)
         access_touch(host->access);
     int r = allocations_put(&host->allocations, partition, item->event.account);
     if (!r && shares)
         r = allocations_share(&host->allocations, partition->id, item->event.guest,
                               kind == EVENT_SHARED);
+    for (uint32_t i = 0; !r && i < item->event.guests.count; i++)
+        r = allocations_share(&host->allocations, partition->id, item->event.guests.uid[i], true);
     if (r)
         host_start_over(partition->id);
     if (kind == EVENT_UNSHARED)
         host_settle(host, partition->id);
-    if (kind == EVENT_CREATED)
+    if (begins)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);

@@ -133,6 +133,15 @@ static int leave(struct host *host, const struct host_join *join,
     return r;
 }
 
+/* Return whether two partitions have a device in common. */
+static bool overlap(const struct allocation *a, const struct allocation *b)
+{
+    for (uint32_t i = 0; i < a->share_count; i++)
+        if (allocation_share(b, a->shares[i].device) >= 0)
+            return true;
+    return false;
+}
+
 int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_set *ret_set)
 {
     const struct allocation *joined = allocations_find(&host->allocations, id);
@@ -141,7 +150,7 @@ int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_s
     proctrack_find(host->proctrack, pid, &before);
     for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && before.ids[i]; i++) {
         const struct allocation *old = allocations_find(&host->allocations, before.ids[i]);
-        if (old ? old->device != joined->device : terminate_ends(&host->termination, before.ids[i]))
+        if (old ? !overlap(old, joined) : terminate_ends(&host->termination, before.ids[i]))
             r = proctrack_set_add(&set, before.ids[i]);
     }
     *ret_set = set;

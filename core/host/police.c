@@ -45,18 +45,20 @@ int police_new(const struct police_start *start, struct police **ret_police)
 
 /* -- samples ------------------------------------------------------------------------- */
 
-/* Add the partition of a process, unless it has ended and nothing is left to do. */
-static void add_partition(struct police *police, uint64_t id)
+/* Add the partition of a process on a device, unless it is on others, or has ended and nothing is
+ * left to do. */
+static void add_partition(struct police *police, uint64_t id, uint32_t device)
 {
     const struct allocation *allocation = allocations_find(police->start.allocations, id);
-    if (!id || (!allocation && !terminate_ends(police->start.termination, id)))
+    int share = allocation ? allocation_share(allocation, device) : -1;
+    if (!id || (allocation ? share < 0 : !terminate_ends(police->start.termination, id)))
         return;
     struct watchdog_partition *partition = &police->partitions[police->partition_count++];
     *partition = (struct watchdog_partition){.id = id, .ending = !allocation};
     if (allocation) {
         partition->uid = allocation->uid;
-        partition->device = allocation->device;
-        partition->limit_bytes = allocation->memory_bytes;
+        partition->device = device;
+        partition->limit_bytes = allocation->shares[share].memory_bytes;
     }
 }
 
@@ -95,9 +97,11 @@ static bool is_unlimited(const struct police *police, const struct gpu_usage *us
     const struct allocation *there = allocations_on(start->allocations, &set, used->device);
     if (!there || procfs_is_exiting(used->pid))
         return false;
-    *ret_charges = bookings_has(start->bookings, there->id, used->pid);
-    return !*ret_charges || bookings_is_over(start->bookings, there->id, used->pid,
-                                             overhead_on(usage, used->device), there->memory_bytes);
+    const uint64_t key = allocation_key(there, used->device);
+    *ret_charges = bookings_has(start->bookings, key, used->pid);
+    return !*ret_charges ||
+           bookings_is_over(start->bookings, key, used->pid, overhead_on(usage, used->device),
+                            there->shares[allocation_share(there, used->device)].memory_bytes);
 }
 
 /* The server of NVIDIA's Multi-Process Service works for others; only root's is trusted. */
@@ -129,7 +133,7 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
     row->unlimited = row->unlimited && process.start >= police->since;
     row->partition_id = partition_on(police, used->pid, used->device);
     row->overhead_bytes = overhead_on(usage, used->device);
-    add_partition(police, row->partition_id);
+    add_partition(police, row->partition_id, used->device);
 }
 
 /* -- actions ------------------------------------------------------------------------- */

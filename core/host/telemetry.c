@@ -12,9 +12,9 @@
 
 #define PERIOD_NS NS_PER_SECOND
 
-/* Usage by a partition's processes; dropped when it is zero. */
+/* Usage of a partition's share by its processes; dropped when it is zero. */
 struct tally {
-    uint64_t id;
+    uint64_t id;        /* share_key */
     uint64_t bytes;     /* as last reported */
     uint64_t now_bytes; /* in the answer being added up */
     uint64_t rest_bytes;
@@ -161,14 +161,15 @@ static void add(struct telemetry *telemetry, const struct gpu_usage_process *pro
         allocations_on(telemetry->start.allocations, &set, process->device);
     if (!allocation)
         return;
-    struct tally *tally = tally_of(telemetry, allocation->id);
+    const uint64_t id = allocation_key(allocation, process->device);
+    struct tally *tally = tally_of(telemetry, id);
     if (!tally)
         return; /* out of memory: report it with the next answer */
     if (process->memory_bytes != GPU_BYTES_UNKNOWN) {
         tally->now_bytes = plus(tally->now_bytes, process->memory_bytes);
-        if (has_rest(telemetry, allocation->id, process->pid))
+        if (has_rest(telemetry, id, process->pid))
             telemetry->uses[telemetry->use_count++] = (struct bookings_use){
-                allocation->id, process->pid, process->memory_bytes - process->shared_bytes};
+                id, process->pid, process->memory_bytes - process->shared_bytes};
     }
     tally->now_busy_ns = plus(tally->now_busy_ns, busy_more(telemetry, process));
 }
@@ -227,9 +228,7 @@ bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns)
 
 void telemetry_drop(struct telemetry *telemetry, uint64_t id)
 {
-    for (size_t i = 0; i < telemetry->tally_count; i++)
-        if (telemetry->tallies[i].id == id) {
+    for (size_t i = telemetry->tally_count; i-- > 0;)
+        if (share_key_id(telemetry->tallies[i].id) == id)
             telemetry->tallies[i] = telemetry->tallies[--telemetry->tally_count];
-            return;
-        }
 }

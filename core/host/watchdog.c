@@ -25,13 +25,16 @@ struct check {
 
 /* -- order -------------------------------------------------------------------------- */
 
-/* Compare by kind and partition, then (unless that is over its limit) by process. */
+/* Compare by kind, partition and the device of that, then (unless that is over its limit) by
+ * process. */
 static int compare_keys(const void *a, const void *b)
 {
     const struct violation *left = a, *right = b;
     int r = COMPARE(left->kind, right->kind);
     if (!r)
         r = COMPARE(left->partition_id, right->partition_id);
+    if (!r && left->kind != VIOLATION_UNMANAGED)
+        r = COMPARE(left->device, right->device);
     if (r || left->kind == VIOLATION_OVER_LIMIT)
         return r;
     r = COMPARE(left->pid, right->pid);
@@ -177,7 +180,7 @@ static void find_processes(struct check *check)
             if (watchdog_compare_processes(first, process))
                 break;
             struct watchdog_partition *partition =
-                watchdog_find_partition(sample, process->partition_id);
+                watchdog_find_partition(sample, process->partition_id, process->device);
             if (!counts(process) || (partition && partition->ending))
                 continue;
             const bool inside = partition && partition->device == process->device;

@@ -7,8 +7,8 @@
  * There are three kinds of violations:
  * - unmanaged: a process uses a device outside of any live partition on that device. It is
  *   in no partition, or its partition is on another device or has ended;
- * - over-limit: the members of a partition use more of its device than its limit;
- * - unlimited: a member uses its partition's device and charges nothing, on a device where programs
+ * - over-limit: the members of a partition use more of a device of it than its limit;
+ * - unlimited: a member uses a device of its partition and charges nothing, on a device where programs
  *   are limited when they allocate; or it charges far less than it uses, and its partition is above
  *   its limit: then it is only reported, and the steps are those of its partition. Found in every
  *   check, also with the policy `off`, which then only reports it; the other kinds only in a check
@@ -59,7 +59,7 @@ struct watchdog_process {
     bool charges;   /* has `charge` open */
 };
 
-/* A partition that is live, or whose members are being ended. */
+/* A partition on one of its devices that is live, or whose members are being ended. */
 struct watchdog_partition {
     uint64_t id;
     uint32_t uid; /* of its owner */

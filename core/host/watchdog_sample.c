@@ -14,6 +14,13 @@ int watchdog_compare_processes(const void *a, const void *b)
 static int compare_partitions(const void *a, const void *b)
 {
     const struct watchdog_partition *left = a, *right = b;
+    int r = COMPARE(left->id, right->id);
+    return r ? r : COMPARE(left->device, right->device);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct watchdog_partition *left = a, *right = b;
     return COMPARE(left->id, right->id);
 }
 
@@ -28,7 +35,7 @@ void watchdog_sort(struct watchdog_sample *sample)
               compare_partitions);
     for (size_t i = 0; i < sample->partition_count; i++) {
         struct watchdog_partition *partition = &sample->partitions[i];
-        if (kept && sample->partitions[kept - 1].id == partition->id)
+        if (kept && compare_partitions(&sample->partitions[kept - 1], partition) == 0)
             continue;
         partition->used_bytes = partition->own_bytes = 0;
         partition->largest = NULL;
@@ -38,11 +45,15 @@ void watchdog_sort(struct watchdog_sample *sample)
 }
 
 struct watchdog_partition *watchdog_find_partition(const struct watchdog_sample *sample,
-                                                   uint64_t id)
+                                                   uint64_t id, uint32_t device)
 {
-    const struct watchdog_partition key = {.id = id};
-    return id && sample->partition_count
-               ? bsearch(&key, sample->partitions, sample->partition_count, sizeof(key),
-                         compare_partitions)
-               : NULL;
+    const struct watchdog_partition key = {.id = id, .device = device};
+    if (!id || !sample->partition_count)
+        return NULL;
+    struct watchdog_partition *there =
+        bsearch(&key, sample->partitions, sample->partition_count, sizeof(key), compare_partitions);
+    if (there)
+        return there;
+    there = bsearch(&key, sample->partitions, sample->partition_count, sizeof(key), compare_ids);
+    return there && there->ending ? there : NULL;
 }

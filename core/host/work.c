@@ -225,8 +225,9 @@ int host_set_policy(struct host *host, const struct policy *policy)
     return 0;
 }
 
-/* Return whether to pass events of a kind in this pass. A closed file belongs to both: an earlier
- * change may become durable, and arrive here, after it. */
+/* Return whether to pass events of a kind in this pass. One that waits is unknown to the host
+ * thread until its start is durable. A closed file belongs to both: an earlier change may become
+ * durable, and arrive here, after it. */
 static bool is_in_pass(enum event_kind kind, bool certain)
 {
     if (kind == EVENT_SETTING || kind == EVENT_NOTE)
@@ -239,7 +240,7 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
     struct mail *first = NULL, **last = &first;
     bool lazy = true;
     for (; events; events = events->next) {
-        if (!is_in_pass(events->kind, certain))
+        if (!is_in_pass(events->kind, certain) || events->after.state == PARTITION_PENDING)
             continue;
         struct work_item *item = item_new(WORK_EVENT);
         if (!item)
@@ -248,6 +249,8 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         item->event.partition = events->after;
         item->event.account = events->account;
         item->event.guest = events->guest;
+        if (events->kind == EVENT_STARTED && events->guests)
+            item->event.guests = *events->guests;
         lazy &= events->kind != EVENT_UNSHARED;
         *last = &item->mail;
         last = &item->mail.next;

@@ -18,7 +18,7 @@
 #define STORE_CLOCK_SLACK_NS INT64_C(1000000)
 
 /* Large enough for any date; the sum of two still fits. */
-#define STORE_TIME_MAX (INT64_C(1) << 62)
+#define STORE_TIME_MAX ENGINE_TIME_MAX
 /* Larger than CLOCK_BOOTTIME ever is; a time plus a shift between two of them fits, too. */
 #define STORE_UPTIME_MAX (INT64_C(1) << 60)
 
@@ -43,6 +43,12 @@ bool store_label_fits(const char *label);
 
 /* Return whether the event is a note that changes the change_seq of a partition. */
 bool store_note_moves(const struct engine_event *event);
+
+/* Return whether it can be the record of a partition that waits. */
+bool store_waiting_fits(const struct partition *p, const struct waiting *waiting);
+
+/* Return whether it can be a record of usage: sums far below what a number can hold. */
+bool store_record_fits(const struct usage_record *record);
 
 /* Return whether the clock must be written again. */
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);

@@ -49,6 +49,7 @@ static void sqlite_close(struct store *base)
     sqlite_prune_stop(store);
     free(store->devices);
     free(store->device_rows);
+    free(store->set_room);
     free(store);
 }
 
@@ -95,6 +96,7 @@ static int memory_open(const char *directory, bool check, struct store **ret_sto
         return -ENOMEM;
     snprintf(store->directory, sizeof(store->directory), "%s", directory);
     store->in_memory = true;
+    store->format = STATE_FORMAT;
     int r =
         sqlite3_open_v2(":memory:", &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (r == SQLITE_OK)

@@ -87,17 +87,21 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
         int r = put_note(store, event);
         return r == SQLITE_OK ? sqlite_guest_put(store, event) : r;
     }
-    /* A partition is one row with its only share. Shares of several devices would need a table of
-     * their own. */
-    const struct share *share = &event->after.shares[0];
-    if (event->after.share_count != 1 || share->device >= store->index_count)
-        return SQLITE_CONSTRAINT;
+    uint64_t room[3 * SHARE_MAX];
     struct sqlite_record record = {.p = event->after,
                                    .account = item->account,
-                                   .device = store->device_rows[share->device],
+                                   .device = sqlite_place_row(store, event->after.shares[0].device),
                                    .usage = item->usage};
+    if (record.device == 0 || sqlite_place_shares(store, &event->after, room, &record.shares))
+        return SQLITE_CONSTRAINT;
     if (event_kind_is_end(event->kind))
         return put_end(store, event, &record, offset_ns);
+    if (event->after.state == PARTITION_PENDING) {
+        record.waiting = event->waiting_after;
+        sqlite_place_sets(store, &event->waiting_after, &record);
+        if (record.waiting.give_up_ns > STORE_TIME_MAX)
+            record.waiting.give_up_ns = STORE_TIME_MAX;
+    }
     enum statement which =
         event->kind == EVENT_CREATED ? SQL_PARTITION_INSERT : SQL_PARTITION_UPDATE;
     return put_record(store, which, SQLITE_PARTITION, &record);
@@ -124,6 +128,8 @@ static int put_clock(struct sqlite_store *store, struct writing *writing)
         bind_int(store->statements[SQL_PARTITION_REBASE], 1, store->shift_ns);
         bind_int(store->statements[SQL_PARTITION_REBASE], 2, STORE_TIME_MAX);
         r = sqlite_run(store, SQL_PARTITION_REBASE);
+        if (r == SQLITE_OK)
+            r = sqlite_usage_rebase(store);
     }
     bool differs = store_clock_differs(&store->clock.clock, &batch->clock);
     if (!differs && batch->mount_id == store->clock.mount_id)
@@ -174,6 +180,8 @@ static int put_items(struct sqlite_store *store, struct writing *writing)
     for (size_t i = 0; r == SQLITE_OK && i < batch->item_count; i++) {
         const struct store_item *item = &batch->items[i];
         r = put_event(store, item, batch->clock.offset_ns);
+        if (r == SQLITE_OK)
+            r = sqlite_usage_put(store, item->event);
         if (r == SQLITE_OK)
             r = put_line(store, writing, item, i + 1 == batch->item_count);
     }

@@ -27,7 +27,7 @@ static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
  * with our writes. */
 static int check_schema(struct sqlite_store *store, struct message *message)
 {
-    int r = sqlite_schema_compare(store->db);
+    int r = sqlite_schema_compare(store->db, store->format);
 
     if (r == SQLITE_OK)
         return 0;
@@ -67,6 +67,7 @@ static int check_format(struct sqlite_store *store, struct message *message)
         return sqlite_damaged(store, "its first page is not that of a state file", message);
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, store->directory);
+    store->format = (int)format;
     return sqlite_format(path, format, message);
 }
 
@@ -186,6 +187,7 @@ int sqlite_leave_copy(struct sqlite_store *store, struct message *message)
     }
     sqlite_disconnect(store);
     store->db = fresh.db;
+    store->format = fresh.format;
     store->read_only = false;
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return 0;
@@ -196,6 +198,12 @@ int sqlite_writable(struct sqlite_store *store, struct message *message)
     int code = store->read_only ? sqlite_leave_copy(store, message) : 0;
     if (code < 0)
         return code;
+    if (store->format != STATE_FORMAT) {
+        int r = sqlite_schema_upgrade(store->db);
+        if (r != SQLITE_OK)
+            return sqlite_give_up(store, r, message);
+        store->format = STATE_FORMAT;
+    }
     int r = sqlite_prepare(store);
     if (r == SQLITE_OK) {
         sqlite_wal_begin(store);

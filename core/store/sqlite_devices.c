@@ -78,7 +78,8 @@ int sqlite_devices(struct store *base, const struct store_device *devices, uint3
     struct sqlite_store *store = (struct sqlite_store *)base;
     int code = sqlite_read_devices(store, message);
     int64_t *rows = calloc(count + 1, sizeof(*rows));
-    if (!code && !rows)
+    uint64_t *room = calloc(count + 1, 2 * sizeof(*room));
+    if (!code && (!rows || !room))
         code = -ENOMEM;
     bool changed = false;
     for (uint32_t i = 0; !code && i < count; i++) {
@@ -97,10 +98,13 @@ int sqlite_devices(struct store *base, const struct store_device *devices, uint3
     }
     if (code < 0) {
         free(rows);
+        free(room);
         return code;
     }
     free(store->device_rows);
+    free(store->set_room);
     store->device_rows = rows;
+    store->set_room = room;
     store->index_count = count;
     return 0;
 }

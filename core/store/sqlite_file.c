@@ -55,13 +55,14 @@ static void join(char path[PATH_MAX], const char *directory, const char *name)
 int sqlite_format(const char *path, int64_t format, struct message *message)
 {
     bool newer = format > STATE_FORMAT;
-    if (format == STATE_FORMAT)
+    if (format == STATE_FORMAT || format == STATE_FIRST)
         return 0;
     return message_set(
         -EPROTONOSUPPORT, message,
-        "%s has format %lld, written by %s chronosfs; this one reads only format %d. It was not "
-        "changed: start the %s program, or move the file away to start with an empty state.",
-        path, (long long)format, newer ? "a newer" : "an older", STATE_FORMAT,
+        "%s has format %lld, written by %s chronosfs; this one reads only formats %d and %d. It "
+        "was not changed: start the %s program, or move the file away to start with an empty "
+        "state.",
+        path, (long long)format, newer ? "a newer" : "an older", STATE_FIRST, STATE_FORMAT,
         newer ? "newer" : "older");
 }
 
@@ -84,8 +85,8 @@ static int check_header(const char *path, const unsigned char *header, struct me
                            "state directory, or move it away.",
                            path);
     }
-    if (format != 0 && format != STATE_FORMAT)
-        return sqlite_format(path, format, message);
+    if (format != 0 && sqlite_format(path, format, message) < 0)
+        return -EPROTONOSUPPORT;
     /* Bytes 18 and 19: SQLite treats unknown versions as read-only. */
     if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2)
         return message_set(-EBADMSG, message,

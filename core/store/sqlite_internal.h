@@ -4,9 +4,10 @@
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
  * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
- * sqlite_prune.c drops what is too much, sqlite_load.c reads, sqlite_connect.c connects,
- * sqlite_commit.c and sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port,
- * and sqlite_restore.c makes a state of a backup.
+ * sqlite_usage.c keeps usage, sqlite_place.c has lists of devices as blobs, sqlite_prune.c drops
+ * what is too much, sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and
+ * sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port, and
+ * sqlite_restore.c makes a state of a backup.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -18,14 +19,16 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_TABLES      4          /* raise it when the tables change, but for attributes */
-/* Files of other formats are refused. An attribute is a column, so the format counts them. */
+#define STATE_TABLES      5          /* raise it when the tables change, but for attributes */
+/* A file of the first format is read, and upgraded before the first write; those of others are
+ * refused. An attribute is a column, so the format counts them. */
 enum {
     STATE_ATTRIBUTES = 0
 #define ATTRIBUTE(...) +1
 #include "core/engine/partition.def"
 };
 #define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES)
+#define STATE_FIRST       405 /* has no columns for what waits or has several shares */
 #define STATE_DEVICES_MAX 4096
 #define STATE_PAGE_BYTES  4096
 #define STATE_WAL_FRAMES  1000 /* pages in the log before they are copied into the file */
@@ -58,6 +61,7 @@ enum statement {
     SQL_DEVICE_PUT,
     SQL_GUEST_INSERT,
     SQL_GUEST_FORGET,
+    SQL_USAGE_REBASE,
     SQL_COUNT
 };
 
@@ -107,6 +111,7 @@ struct sqlite_store {
     char directory[PATH_MAX];
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
+    int format;     /* STATE_FORMAT or STATE_FIRST */
     bool in_memory; /* no file at all */
     bool read_only; /* working on a copy in memory because the file cannot be written */
     struct head head;
@@ -116,6 +121,7 @@ struct sqlite_store {
     uint32_t device_count;
     int64_t *device_rows; /* engine index -> row */
     uint32_t index_count;
+    uint64_t *set_room;  /* for two sets of devices */
     int64_t dropped_seq; /* older log lines are gone */
     int64_t prune_at_ns, pruned_retention_ns;
     bool prune_more;
@@ -162,6 +168,13 @@ int64_t sqlite_row_int(struct sqlite_row *row, int column, int64_t min, int64_t 
 /* Read the key that orders the rows. A damaged tree can have one twice or misplaced, where it would
  * not be found again. */
 int64_t sqlite_row_key(struct sqlite_row *row, int column, int64_t min, int64_t max);
+/* A column of bytes; `at` is valid until the next row. */
+struct sqlite_blob {
+    const void *at;
+    int bytes;
+};
+/* Read a blob whose length is a multiple of `each`, at most `max`. */
+struct sqlite_blob sqlite_row_blob(struct sqlite_row *row, int column, int each, int64_t max);
 /* Read one printable line (UTF-8 passes) of at least `min` and less than `size` bytes. */
 void sqlite_row_line(struct sqlite_row *row, int column, size_t min, char *ret, size_t size);
 
@@ -180,15 +193,17 @@ struct sqlite_record {
     char how[SQLITE_HOW_MAX + 1];
     uint32_t by_uid;
     struct store_usage usage;
+    struct waiting waiting;                       /* of a partition that waits; else all zero */
+    struct sqlite_blob shares, barred, preferred; /* sqlite_place.c */
 };
 
 /* SQL for all columns, to be freed with sqlite3_free(); NULL if out of memory. Parameter n is
  * column n; 1 is the key. */
-char *sqlite_schema_create(enum sqlite_table table);
+char *sqlite_schema_create(enum sqlite_table table, int format);
 char *sqlite_schema_insert(enum sqlite_table table);
 /* Leaves usage unchanged: events do not carry it. */
 char *sqlite_schema_update(enum sqlite_table table);
-char *sqlite_schema_select(enum sqlite_table table, const char *tail);
+char *sqlite_schema_select(enum sqlite_table table, int format, const char *tail);
 /* Return whether load would accept every column of the record. */
 bool sqlite_schema_fits(enum sqlite_table table, const struct sqlite_record *record);
 /* Bind a record. It must live until the statement has run. */
@@ -199,14 +214,17 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
                         struct sqlite_record *ret_record);
 /* Create the tables of an empty state. An SQLite code. */
 int sqlite_schema_make(sqlite3 *db);
-/* Compare the tables with ours, literally. An SQLite code; SQLITE_CORRUPT if they differ. */
-int sqlite_schema_compare(sqlite3 *db);
+/* Compare the tables with those of the format, literally. An SQLite code; SQLITE_CORRUPT if they
+ * differ. */
+int sqlite_schema_compare(sqlite3 *db, int format);
+/* Make the tables of the first format those of ours: all of it or nothing. An SQLite code. */
+int sqlite_schema_upgrade(sqlite3 *db);
 
 /* -- sqlite_file.c -- */
 
 /* Create the directory and return its real path. 0 or -errno and a message. */
 int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *message);
-/* Check that `format` is the one that this program reads. 0, or -EPROTONOSUPPORT and a message. */
+/* Check that this program reads `format`. 0, or -EPROTONOSUPPORT and a message. */
 int sqlite_format(const char *path, int64_t format, struct message *message);
 /* Check the first bytes of the file; changes nothing. 1 valid, 0 no file, or -errno and a
  * message. */
@@ -280,6 +298,37 @@ int sqlite_guest_put(struct sqlite_store *store, const struct engine_event *even
 int sqlite_guest_forget(struct sqlite_store *store, uint64_t id);
 int sqlite_guest_load(struct sqlite_store *store, const struct store_sink *sink,
                       struct message *message);
+
+/* -- sqlite_usage.c -- */
+
+/* Whether a row of the table `setting` is a record of usage, or the beginning of its time. */
+#define SQLITE_IS_USAGE "key >= 'usage/' AND key < 'usage0'"
+/* Write the records that an event has changed. An SQLite code. */
+int sqlite_usage_put(struct sqlite_store *store, const struct engine_event *event);
+/* Move the beginning of time to the present clock. An SQLite code. */
+int sqlite_usage_rebase(struct sqlite_store *store);
+int sqlite_usage_load(struct sqlite_store *store, const struct store_sink *sink,
+                      struct message *message);
+
+/* -- sqlite_place.c -- */
+
+/* How many bytes an entry of a list takes: a share beside the first, and a device of a set. */
+#define SQLITE_SHARE_BYTES  24
+#define SQLITE_DEVICE_BYTES 8
+/* The row of a device in the table, or 0. */
+int64_t sqlite_place_row(const struct sqlite_store *store, uint32_t device);
+/* The list of the shares beside the first, in `room`. -EINVAL: a device is not registered. */
+int sqlite_place_shares(const struct sqlite_store *store, const struct partition *partition,
+                        uint64_t room[static 3 * SHARE_MAX], struct sqlite_blob *ret_shares);
+/* Set the lists of the sets of devices that one has that waits, in the store's room for them. */
+void sqlite_place_sets(struct sqlite_store *store, const struct waiting *waiting,
+                       struct sqlite_record *record);
+/* Read the devices and the other shares of a record into it and `ret_devices`. */
+void sqlite_place_read(struct sqlite_row *row, struct sqlite_record *record,
+                       const struct store_device *ret_devices[SHARE_MAX]);
+/* Read a set of devices; `name` is the column's, `room` has room for all of the table. */
+struct store_device_set sqlite_place_read_set(struct sqlite_row *row, const struct sqlite_blob *set,
+                                              const char *name, const struct store_device **room);
 
 /* -- sqlite_prune.c -- */
 

@@ -99,41 +99,16 @@ int sqlite_read_devices(struct sqlite_store *store, struct message *message)
     return 0;
 }
 
-static const struct device_row *find_device(struct sqlite_row *row, int64_t number)
-{
-    const struct device_row *devices = row->store->devices;
-    uint32_t low = 0, high = row->store->device_count; /* the table is read in this order */
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (devices[middle].row == number)
-            return &devices[middle];
-        if (devices[middle].row < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (!row->bad)
-        row->bad = "device";
-    return NULL;
-}
-
-static uint32_t device_index(const struct sqlite_store *store, int64_t number)
-{
-    for (uint32_t i = 0; i < store->index_count; i++) {
-        if (store->device_rows[i] == number)
-            return i;
-    }
-    return ENGINE_DEVICE_ANY;
-}
-
 static int load_settings(struct sqlite_store *store, const struct store_sink *sink,
                          struct message *message)
 {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX], last[ENGINE_KEY_MAX] = "";
     int code = 0;
-    struct sqlite_row row = sqlite_rows_begin(
-        store, "setting",
-        "SELECT key, value FROM setting WHERE NOT (" SQLITE_IS_GUEST ") ORDER BY key", message);
+    struct sqlite_row row =
+        sqlite_rows_begin(store, "setting",
+                          "SELECT key, value FROM setting WHERE NOT (" SQLITE_IS_GUEST ")"
+                          " AND NOT (" SQLITE_IS_USAGE ") ORDER BY key",
+                          message);
     while (!code && sqlite_rows_next(&row)) {
         sqlite_row_line(&row, 0, 1, key, sizeof(key));
         sqlite_row_line(&row, 1, 1, value, sizeof(value));
@@ -165,34 +140,62 @@ static void judge_partition(struct sqlite_row *row, const struct partition *p)
 static struct sqlite_row records_begin(struct sqlite_store *store, enum sqlite_table table,
                                        const char *tail, struct message *message)
 {
-    char *sql = sqlite_schema_select(table, tail);
+    char *sql = sqlite_schema_select(table, store->format, tail);
     struct sqlite_row row =
         sqlite_rows_begin(store, table == SQLITE_PARTITION ? "partition" : "history", sql, message);
     sqlite3_free(sql);
     return row;
 }
 
+/* Read what one has that waits; NULL: it does not. */
+static const struct waiting *read_waiting(struct sqlite_row *row, struct sqlite_record *record)
+{
+    struct waiting *waiting = &record->waiting;
+    const int64_t shift_ns = row->store->shift_ns;
+    if (record->p.state != PARTITION_PENDING)
+        return NULL;
+    if (!row->bad && !store_waiting_fits(&record->p, waiting))
+        row->bad = "promised_ns, scale or digits";
+    waiting->promised_ns = store_clock_move(waiting->promised_ns, shift_ns);
+    waiting->asked_ns = store_clock_move(waiting->asked_ns, shift_ns);
+    int64_t give_up_ns = store_clock_move(waiting->give_up_ns, shift_ns);
+    if (waiting->give_up_ns == STORE_TIME_MAX)
+        give_up_ns = ENGINE_FOREVER;
+    else if (give_up_ns == STORE_TIME_MAX)
+        give_up_ns--;
+    waiting->give_up_ns = give_up_ns;
+    return waiting;
+}
+
 static int load_partitions(struct sqlite_store *store, const struct store_sink *sink,
                            struct message *message)
 {
     int code = 0;
+    const struct store_device **room = calloc(STATE_DEVICES_MAX, 2 * sizeof(struct store_device *));
+    if (!room)
+        return -ENOMEM;
     struct sqlite_row row = records_begin(store, SQLITE_PARTITION, "ORDER BY id", message);
     while (!code && sqlite_rows_next(&row)) {
         struct sqlite_record record = {.p.share_count = 1};
-        struct partition *p = &record.p;
+        struct store_partition loaded;
         sqlite_schema_read(&row, SQLITE_PARTITION, &record);
-        judge_partition(&row, p);
-        p->start_ns = store_clock_move(p->start_ns, store->shift_ns);
-        p->end_ns = store_clock_move(p->end_ns, store->shift_ns);
-        if (!row.bad && p->end_ns <= p->start_ns)
+        judge_partition(&row, &record.p);
+        loaded.waiting = read_waiting(&row, &record);
+        record.p.start_ns = store_clock_move(record.p.start_ns, store->shift_ns);
+        record.p.end_ns = store_clock_move(record.p.end_ns, store->shift_ns);
+        if (!row.bad && record.p.end_ns <= record.p.start_ns)
             row.bad = "end_ns";
-        const struct device_row *device = find_device(&row, record.device);
+        sqlite_place_read(&row, &record, loaded.devices);
+        loaded.barred = sqlite_place_read_set(&row, &record.barred, "barred", room);
+        loaded.preferred =
+            sqlite_place_read_set(&row, &record.preferred, "preferred", room + STATE_DEVICES_MAX);
+        loaded.partition = record.p;
+        loaded.usage = record.usage;
         code = sqlite_row_check(&row);
-        if (code < 0 || !sink->partition)
-            continue;
-        p->shares[0].device = device_index(store, device->row);
-        code = sink->partition(sink->context, p, &device->device, &record.usage);
+        if (!code && sink->partition)
+            code = sink->partition(sink->context, &loaded);
     }
+    free(room);
     return sqlite_rows_end(&row, code);
 }
 
@@ -202,7 +205,8 @@ static const struct {
 } ends[] = {{EVENT_EXPIRED, "expired"},
             {EVENT_RELEASED, "released"},
             {EVENT_REVOKED, "revoked"},
-            {EVENT_CLOSED, "closed"}};
+            {EVENT_CLOSED, "closed"},
+            {EVENT_GAVE_UP, "gave-up"}};
 
 static enum event_kind find_how(struct sqlite_row *row, const char *word)
 {
@@ -230,18 +234,16 @@ static int history_row(struct sqlite_row *row, const struct store_clock *clock,
     struct sqlite_record record = {.p.share_count = 1};
     sqlite_schema_read(row, SQLITE_HISTORY, &record);
     judge_partition(row, &record.p);
-    const struct device_row *device = find_device(row, record.device);
-    struct store_history entry = {.partition = record.p,
-                                  .start_wall_ns = record.p.start_ns,
+    struct store_history entry = {.start_wall_ns = record.p.start_ns,
                                   .end_wall_ns = record.p.end_ns,
                                   .how = find_how(row, record.how),
                                   .by_uid = record.by_uid,
                                   .usage = record.usage};
+    sqlite_place_read(row, &record, entry.devices);
+    entry.partition = record.p;
     int code = sqlite_row_check(row);
     if (code < 0)
         return code;
-    entry.device = device->device;
-    entry.partition.shares[0].device = device_index(row->store, device->row);
     /* By the wall clock that wrote it, as far as known: one that was set since could place the end
      * in the future. */
     int64_t shift_ns = row->store->shift_ns - row->store->clock.clock.offset_ns;
@@ -330,6 +332,8 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
         store->shift_ns = store_clock_shift(&store->clock.clock, clock);
     if (!r)
         r = load_settings(store, sink, message);
+    if (!r)
+        r = sqlite_usage_load(store, sink, message);
     if (!r)
         r = load_partitions(store, sink, message);
     if (!r)

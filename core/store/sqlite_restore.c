@@ -127,13 +127,10 @@ static int unpack(struct restore *restore, int from, off_t bytes)
 
 /* -- from the pages to a state ------------------------------------------------------- */
 
-static int count_partition(void *context, const struct partition *partition,
-                           const struct store_device *device, const struct store_usage *usage)
+static int count_partition(void *context, const struct store_partition *partition)
 {
     struct restore *restore = context;
     (void)partition;
-    (void)device;
-    (void)usage;
     restore->restored->partitions++;
     return 0;
 }

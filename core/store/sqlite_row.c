@@ -37,6 +37,18 @@ void sqlite_row_line(struct sqlite_row *row, int column, size_t min, char *ret, 
         row->bad = sqlite3_column_name(row->statement, column);
 }
 
+struct sqlite_blob sqlite_row_blob(struct sqlite_row *row, int column, int each, int64_t max)
+{
+    struct sqlite_blob blob = {.at = sqlite3_column_blob(row->statement, column),
+                               .bytes = sqlite3_column_bytes(row->statement, column)};
+    if (sqlite3_column_type(row->statement, column) == SQLITE_BLOB && blob.bytes <= max &&
+        blob.bytes % each == 0 && (blob.at || blob.bytes == 0))
+        return blob;
+    if (!row->bad)
+        row->bad = sqlite3_column_name(row->statement, column);
+    return (struct sqlite_blob){0};
+}
+
 struct sqlite_row sqlite_rows_begin(struct sqlite_store *store, const char *table, const char *sql,
                                     struct message *message)
 {

@@ -7,12 +7,22 @@
 #include "sqlite_internal.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
-enum column_kind { COLUMN_U32, COLUMN_I32, COLUMN_U64, COLUMN_I64, COLUMN_TEXT };
+enum column_kind {
+    COLUMN_BOOL,
+    COLUMN_U32,
+    COLUMN_I32,
+    COLUMN_U64,
+    COLUMN_I64,
+    COLUMN_TEXT,
+    COLUMN_BLOB
+};
 
 /* A column: its tables (enum sqlite_table, as bits), its member of struct sqlite_record, and the
- * range that commit and load accept; for a text, the range of its length. */
+ * range that commit and load accept; for a text, the range of its length; for a blob, what its
+ * length is a multiple of, and the greatest length. */
 struct column {
     const char *name;
     enum column_kind kind;
@@ -25,12 +35,14 @@ struct column {
 #define ENDED      SQLITE_HISTORY
 #define BOTH       (LIVE | ENDED)
 #define USAGE      4u /* changed only by SQL_PARTITION_USAGE */
+#define ADDED      8u /* not in the first format: 0 or empty there */
 #define IN(member) offsetof(struct sqlite_record, member)
 #define KIND_OF(field)                                                                             \
     _Generic(((struct partition *)0)->field, uint32_t: COLUMN_U32, int32_t: COLUMN_I32,            \
              uint64_t: COLUMN_U64, int64_t: COLUMN_I64, char *: COLUMN_TEXT)
 #define TIME -STORE_TIME_MAX, STORE_TIME_MAX
 #define ANY  INT64_MIN, INT64_MAX
+#define SET  SQLITE_DEVICE_BYTES, STATE_DEVICES_MAX *SQLITE_DEVICE_BYTES
 
 /* Attributes of partitions come from partition.def; these are the other columns. The first one of a
  * table is its key. A U64 column of range ANY is stored as the signed number with the same bits. */
@@ -62,6 +74,24 @@ static const struct column columns[] = {
     {"how", COLUMN_TEXT, IN(how), ENDED, 1, SQLITE_HOW_MAX},
     {"account", COLUMN_U32, IN(account), ENDED, 0, UINT32_MAX},
     {"by_uid", COLUMN_U32, IN(by_uid), ENDED, 0, UINT32_MAX},
+    {"shares", COLUMN_BLOB, IN(shares), BOTH | ADDED, SQLITE_SHARE_BYTES,
+     (SHARE_MAX - 1) * SQLITE_SHARE_BYTES},
+    {"quota_group", COLUMN_U32, IN(p.quota_group), LIVE | ADDED, 0, UINT32_MAX},
+    {"series", COLUMN_U64, IN(p.series), LIVE | ADDED, 0, INT64_MAX - 1},
+    {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), LIVE | ADDED, TIME},
+    {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), LIVE | ADDED, TIME},
+    {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), LIVE | ADDED, TIME},
+    {"fixed_wall_ns", COLUMN_I64, IN(waiting.fixed_wall_ns), LIVE | ADDED, TIME},
+    {"fixed", COLUMN_BOOL, IN(waiting.fixed), LIVE | ADDED, 0, 1},
+    {"priority", COLUMN_U32, IN(waiting.priority), LIVE | ADDED, 0, PRIORITIES - 1},
+    {"is_share", COLUMN_BOOL, IN(waiting.amount.is_share), LIVE | ADDED, 0, 1},
+    {"digits", COLUMN_U64, IN(waiting.amount.digits), LIVE | ADDED, 0, INT64_MAX},
+    {"scale", COLUMN_U64, IN(waiting.amount.scale), LIVE | ADDED, 0, INT64_MAX},
+    {"amount_bytes", COLUMN_U64, IN(waiting.amount.bytes), LIVE | ADDED, 0, INT64_MAX},
+    {"anywhere", COLUMN_BOOL, IN(waiting.anywhere), LIVE | ADDED, 0, 1},
+    {"barred", COLUMN_BLOB, IN(barred), LIVE | ADDED, SET},
+    {"spread", COLUMN_BOOL, IN(waiting.spread), LIVE | ADDED, 0, 1},
+    {"preferred", COLUMN_BLOB, IN(preferred), LIVE | ADDED, SET},
 };
 
 /* The next column of a table; NULL after the last. `column` NULL: the first one. */
@@ -81,14 +111,37 @@ static const char *name_of(enum sqlite_table table)
     return table == SQLITE_PARTITION ? "partition" : "history";
 }
 
-char *sqlite_schema_create(enum sqlite_table table)
+static bool has(int format, const struct column *column)
+{
+    return format == STATE_FORMAT || !(column->tables & ADDED);
+}
+
+static const char *empty(const struct column *column)
+{
+    return column->kind == COLUMN_BLOB ? "x''" : "0";
+}
+
+static void define(sqlite3_str *sql, const struct column *column)
+{
+    sqlite3_str_appendf(sql, "%s %s NOT NULL", column->name,
+                        column->kind == COLUMN_TEXT   ? "TEXT"
+                        : column->kind == COLUMN_BLOB ? "BLOB"
+                                                      : "INTEGER");
+    if (column->tables & ADDED)
+        sqlite3_str_appendf(sql, " DEFAULT %s", empty(column));
+}
+
+char *sqlite_schema_create(enum sqlite_table table, int format)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
     const struct column *first = next(table, NULL);
     sqlite3_str_appendf(sql, "CREATE TABLE %s(%s INTEGER PRIMARY KEY", name_of(table), first->name);
-    for (const struct column *c = first; (c = next(table, c));)
-        sqlite3_str_appendf(sql, ", %s %s NOT NULL", c->name,
-                            c->kind == COLUMN_TEXT ? "TEXT" : "INTEGER");
+    for (const struct column *c = first; (c = next(table, c));) {
+        if (!has(format, c))
+            continue;
+        sqlite3_str_appendall(sql, ", ");
+        define(sql, c);
+    }
     sqlite3_str_appendall(sql, ") STRICT");
     return sqlite3_str_finish(sql);
 }
@@ -122,20 +175,20 @@ char *sqlite_schema_update(enum sqlite_table table)
     return sqlite3_str_finish(sql);
 }
 
-char *sqlite_schema_select(enum sqlite_table table, const char *tail)
+char *sqlite_schema_select(enum sqlite_table table, int format, const char *tail)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
     const struct column *first = next(table, NULL);
     sqlite3_str_appendf(sql, "SELECT %s", first->name);
     for (const struct column *c = first; (c = next(table, c));)
-        sqlite3_str_appendf(sql, ", %s", c->name);
+        sqlite3_str_appendf(sql, ", %s", has(format, c) ? c->name : empty(c));
     sqlite3_str_appendf(sql, " FROM %s %s", name_of(table), tail);
     return sqlite3_str_finish(sql);
 }
 
 /* -- values ---------------------------------------------------------------------- */
 
-/* The number in a column that is no text. A U64 above INT64_MAX is negative, so it is outside of
+/* The number in a column of numbers. A U64 above INT64_MAX is negative, so it is outside of
  * every range but ANY. */
 static int64_t number_in(const struct column *column, const struct sqlite_record *record)
 {
@@ -149,21 +202,31 @@ static int64_t number_in(const struct column *column, const struct sqlite_record
         return (int64_t) * (const uint64_t *)at;
     case COLUMN_I64:
         return *(const int64_t *)at;
+    case COLUMN_BOOL:
+        return *(const bool *)at;
     case COLUMN_TEXT:
+    case COLUMN_BLOB:
         break;
     }
     return 0;
 }
 
+static bool column_fits(const struct column *c, const struct sqlite_record *record)
+{
+    const void *at = (const char *)record + c->offset;
+    int64_t number = number_in(c, record);
+    if (c->kind == COLUMN_TEXT)
+        return line_fits(at, (size_t)c->min, (size_t)c->max + 1);
+    if (c->kind == COLUMN_BLOB)
+        return ((const struct sqlite_blob *)at)->bytes <= c->max;
+    return number >= c->min && number <= c->max;
+}
+
 bool sqlite_schema_fits(enum sqlite_table table, const struct sqlite_record *record)
 {
     bool fits = true;
-    for (const struct column *c = NULL; fits && (c = next(table, c));) {
-        const char *text = (const char *)record + c->offset;
-        int64_t number = number_in(c, record);
-        fits = c->kind == COLUMN_TEXT ? line_fits(text, (size_t)c->min, (size_t)c->max + 1)
-                                      : number >= c->min && number <= c->max;
-    }
+    for (const struct column *c = NULL; fits && (c = next(table, c));)
+        fits = column_fits(c, record);
     return fits;
 }
 
@@ -172,9 +235,13 @@ void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
 {
     int number = 0;
     for (const struct column *c = NULL; (c = next(table, c));) {
+        const void *at = (const char *)record + c->offset;
+        const struct sqlite_blob *blob = at;
         number++;
         if (c->kind == COLUMN_TEXT)
-            sqlite3_bind_text(statement, number, (const char *)record + c->offset, -1,
+            sqlite3_bind_text(statement, number, at, -1, SQLITE_STATIC);
+        else if (c->kind == COLUMN_BLOB)
+            sqlite3_bind_blob(statement, number, blob->bytes ? blob->at : "", blob->bytes,
                               SQLITE_STATIC);
         else
             sqlite3_bind_int64(statement, number, number_in(c, record));
@@ -191,10 +258,18 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
             sqlite_row_line(row, number, (size_t)c->min, at, (size_t)c->max + 1);
             continue;
         }
+        if (c->kind == COLUMN_BLOB) {
+            *(struct sqlite_blob *)at = sqlite_row_blob(row, number, (int)c->min, c->max);
+            continue;
+        }
         int64_t value = number == 0 ? sqlite_row_key(row, number, c->min, c->max)
                                     : sqlite_row_int(row, number, c->min, c->max);
         switch (c->kind) {
         case COLUMN_TEXT:
+        case COLUMN_BLOB:
+            break;
+        case COLUMN_BOOL:
+            *(bool *)at = value != 0;
             break;
         case COLUMN_U32:
             *(uint32_t *)at = (uint32_t)value;
@@ -242,45 +317,77 @@ static const struct {
 static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL, 0);"
                                  "INSERT INTO clock VALUES(1, '', 0, 0);";
 
-static char *table_sql(size_t index)
+static char *table_sql(size_t index, int format)
 {
     return tables[index].sql ? sqlite3_mprintf("%s", tables[index].sql)
-                             : sqlite_schema_create(tables[index].columns);
+                             : sqlite_schema_create(tables[index].columns, format);
 }
 
 int sqlite_schema_make(sqlite3 *db)
 {
     int r = SQLITE_OK;
     for (size_t i = 0; r == SQLITE_OK && i < TABLE_COUNT; i++) {
-        char *sql = table_sql(i);
+        char *sql = table_sql(i, STATE_FORMAT);
         r = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
         sqlite3_free(sql);
     }
     return r == SQLITE_OK ? sqlite3_exec(db, first_rows, NULL, NULL, NULL) : r;
 }
 
-static int compare_table(sqlite3_stmt *statement, size_t index)
+static int compare_table(sqlite3_stmt *statement, size_t index, int format)
 {
     const char *name = (const char *)sqlite3_column_text(statement, 0);
     const char *sql = (const char *)sqlite3_column_text(statement, 1);
     if (index == TABLE_COUNT || !name || !sql || strcmp(name, tables[index].table) != 0)
         return SQLITE_CORRUPT;
-    char *wanted = table_sql(index);
+    char *wanted = table_sql(index, format);
     int r = !wanted ? SQLITE_NOMEM : strcmp(sql, wanted) != 0 ? SQLITE_CORRUPT : SQLITE_OK;
     sqlite3_free(wanted);
     return r;
 }
 
-int sqlite_schema_compare(sqlite3 *db)
+int sqlite_schema_compare(sqlite3 *db, int format)
 {
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
     int r = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
                                &statement, NULL);
     while (r == SQLITE_OK && (r = sqlite3_step(statement)) == SQLITE_ROW)
-        r = compare_table(statement, count++);
+        r = compare_table(statement, count++, format);
     sqlite3_finalize(statement);
     if (r == SQLITE_DONE)
         r = count == TABLE_COUNT ? SQLITE_OK : SQLITE_CORRUPT;
+    return r;
+}
+
+static int add_columns(sqlite3 *db, enum sqlite_table table)
+{
+    int r = SQLITE_OK;
+    for (const struct column *c = NULL; r == SQLITE_OK && (c = next(table, c));) {
+        if (!(c->tables & ADDED))
+            continue;
+        sqlite3_str *str = sqlite3_str_new(NULL);
+        sqlite3_str_appendf(str, "ALTER TABLE %s ADD COLUMN ", name_of(table));
+        define(str, c);
+        char *sql = sqlite3_str_finish(str);
+        r = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+        sqlite3_free(sql);
+    }
+    return r;
+}
+
+int sqlite_schema_upgrade(sqlite3 *db)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "PRAGMA user_version=%d; COMMIT", STATE_FORMAT);
+    int r = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (r == SQLITE_OK)
+        r = add_columns(db, SQLITE_PARTITION);
+    if (r == SQLITE_OK)
+        r = add_columns(db, SQLITE_HISTORY);
+    if (r == SQLITE_OK)
+        r = sqlite3_exec(db, text, NULL, NULL, NULL);
+    if (r != SQLITE_OK && !sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return r;
 }

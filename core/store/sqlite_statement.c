@@ -12,8 +12,14 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
-    [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = max(start_ns + ?1, -?2),"
-                             " end_ns = min(end_ns + ?1, ?2)",
+    /* ?2 in give_up_ns: never. State 0 is pending. */
+    [SQL_PARTITION_REBASE] =
+        "UPDATE partition SET start_ns = max(start_ns + ?1, -?2),"
+        " end_ns = min(end_ns + ?1, ?2),"
+        " promised_ns = iif(state=0, max(min(promised_ns + ?1, ?2), -?2), 0),"
+        " asked_ns = iif(state=0, max(min(asked_ns + ?1, ?2), -?2), 0),"
+        " give_up_ns = iif(state=0 AND give_up_ns < ?2, max(min(give_up_ns + ?1, ?2 - 1), -?2),"
+        " give_up_ns)",
     [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
     [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",
     [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
@@ -39,6 +45,10 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_DEVICE_PUT] = "INSERT INTO device(row, key, name, memory_bytes) VALUES(?1, ?2, ?3, ?4)"
                        " ON CONFLICT(row) DO UPDATE SET name=excluded.name,"
                        " memory_bytes=excluded.memory_bytes",
+    [SQL_USAGE_REBASE] = "INSERT INTO setting(key, value) SELECT ?1, CAST(?2 AS TEXT)"
+                         " WHERE EXISTS(SELECT 1 FROM setting WHERE " SQLITE_IS_USAGE ")"
+                         " ON CONFLICT(key) DO UPDATE SET"
+                         " value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT)",
     [SQL_GUEST_INSERT] = "INSERT INTO setting(key, value) VALUES(?1, 'in')",
     [SQL_GUEST_FORGET] = "DELETE FROM setting WHERE key >= ?1 AND key < ?2",
 };

@@ -45,14 +45,31 @@ static bool time_fits(int64_t ns)
     return ns >= -STORE_TIME_MAX && ns <= STORE_TIME_MAX;
 }
 
+bool store_waiting_fits(const struct partition *p, const struct waiting *waiting)
+{
+    return waiting_is_sound(waiting) && waiting->promised_ns >= p->start_ns;
+}
+
+static bool shares_fit(const struct partition *p)
+{
+    bool fits = p->share_count > 0 && p->share_count <= SHARE_MAX;
+    for (uint32_t i = 0; fits && i < p->share_count; i++) {
+        fits = p->shares[i].memory_bytes > 0 && p->shares[i].memory_bytes <= INT64_MAX;
+        for (uint32_t j = 0; fits && j < i; j++)
+            fits = p->shares[i].device != p->shares[j].device;
+    }
+    return fits;
+}
+
 static bool partition_fits(const struct engine_event *event)
 {
     const struct partition *p = &event->after;
-    return p->id > 0 && p->id < INT64_MAX && p->shares[0].memory_bytes > 0 &&
-           p->shares[0].memory_bytes <= INT64_MAX && p->mode <= 07777 && ending_is_sound(p) &&
-           p->creator_pid >= 0 && p->change_seq <= event->seq && time_fits(p->start_ns) &&
-           time_fits(p->end_ns) && time_fits(p->created_wall_ns) && store_label_fits(p->name) &&
-           (event_kind_is_end(event->kind) || p->end_ns > p->start_ns);
+    bool ends = event_kind_is_end(event->kind);
+    return p->id > 0 && p->id < INT64_MAX && shares_fit(p) && p->mode <= 07777 &&
+           ending_is_sound(p) && p->creator_pid >= 0 && p->change_seq <= event->seq &&
+           time_fits(p->start_ns) && time_fits(p->end_ns) && time_fits(p->created_wall_ns) &&
+           store_label_fits(p->name) && (ends || p->end_ns > p->start_ns) &&
+           (ends || p->state != PARTITION_PENDING || store_waiting_fits(p, &event->waiting_after));
 }
 
 bool store_note_moves(const struct engine_event *event)
@@ -65,11 +82,24 @@ static bool usage_fits(const struct store_usage *usage)
     return usage->peak_bytes <= INT64_MAX && usage->gpu_ns <= INT64_MAX;
 }
 
+bool store_record_fits(const struct usage_record *record)
+{
+    const wide sums[] = {record->booked, record->day.ppm_ns, record->week.ppm_ns};
+    bool fits = true;
+    for (size_t i = 0; i < ARRAY_COUNT(sums); i++)
+        fits = fits && sums[i] >> 120 == (sums[i] < 0 ? -1 : 0);
+    return fits;
+}
+
 static bool item_fits(const struct store_item *item)
 {
     const struct engine_event *event = item->event;
     if (item->line && !line_fits(item->line, 0, STORE_LINE_MAX))
         return false;
+    for (uint32_t i = 0; i < event->usage_count; i++) {
+        if (!store_record_fits(&event->usage[i].after))
+            return false;
+    }
     if (event->kind == EVENT_NOTE)
         return event->after.change_seq <= event->seq;
     if (event->kind == EVENT_SETTING)

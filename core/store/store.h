@@ -13,6 +13,7 @@
 #include "core/base/boot_id.h"
 #include "core/base/message.h"
 #include "core/engine/engine.h"
+#include "core/engine/usage_record.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -54,13 +55,28 @@ struct store_partition_usage {
     struct store_usage usage;
 };
 
+struct store_device_set {
+    const struct store_device *const *devices;
+    size_t count;
+};
+
+/* A live partition as loaded. Devices of shares are engine indices if store_devices has registered
+ * them, else ENGINE_DEVICE_ANY: use the keys. Pointers are valid during the call. */
+struct store_partition {
+    struct partition partition;
+    const struct store_device *devices[SHARE_MAX]; /* of its shares */
+    struct store_usage usage;
+    const struct waiting *waiting; /* NULL: it does not wait. Its sets of devices are these: */
+    struct store_device_set barred, preferred;
+};
+
 /* How a partition ended. Wall clock times, because history outlives boots. */
 struct store_history {
-    /* Ignore device and hold. end_ns is engine time, never in the future. */
+    /* Ignore hold. end_ns is engine time, never in the future. Devices as in store_partition. */
     struct partition partition;
-    struct store_device device;
-    int64_t start_wall_ns, end_wall_ns; /* the actual end, not the planned one */
-    enum event_kind how;                /* one of the four ends */
+    const struct store_device *devices[SHARE_MAX]; /* valid until the next load or store_devices */
+    int64_t start_wall_ns, end_wall_ns;            /* the actual end, not the planned one */
+    enum event_kind how;                           /* one of the ends */
     uint32_t by_uid;
     struct store_usage usage;
 };
@@ -78,10 +94,10 @@ struct store_reply {
 struct store_sink {
     void *context;
     int (*setting)(void *context, const char *key, const char *value);
-    /* partition->shares[0].device is the engine index if store_devices has registered the device,
-     * else ENGINE_DEVICE_ANY: use the key. */
-    int (*partition)(void *context, const struct partition *partition,
-                     const struct store_device *device, const struct store_usage *usage);
+    /* What an account or a group has used, and since when the time of usage counts. */
+    int (*usage)(void *context, const struct usage_record *record);
+    int (*origin)(void *context, int64_t origin_ns);
+    int (*partition)(void *context, const struct store_partition *partition);
     /* A guest of a partition, by id and uid. One of a partition that is not there was left by a
      * program that knows no guests: ignore it. */
     int (*guest)(void *context, uint64_t id, uint32_t uid);

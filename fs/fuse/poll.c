@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Wake pollers of open files; see server.h. */
+#include "fs/tree/waits.h"
 #include "server.h"
 
 #include <errno.h>
@@ -46,6 +47,18 @@ static void wake_files(struct server *server, enum dir_kind dir, uint64_t object
         node.file = tree_node_hash(row->name);
         handles_wake(&server->handles, tree_node_id(&node));
     }
+}
+
+void poll_wake_queues(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    uint32_t moved;
+    if (!waits_is_news(tree))
+        return;
+    for (uint32_t device = 0;
+         (device = waits_next_device(tree, device, &moved)) != ENGINE_DEVICE_ANY; device++)
+        wake_files(server, DIR_DEVICE, device);
+    waits_show(tree);
 }
 
 void poll_wake(struct server *server, const struct engine_event *events)

@@ -6,6 +6,7 @@
 #include "core/base/array.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/engine/accounts.h"
 #include "core/gpu/identity.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
@@ -100,16 +101,51 @@ static int restore_setting(void *context, const char *key, const char *value)
     return engine_restore_setting(restore->server->tree.engine, key, value);
 }
 
-static int restore_partition(void *context, const struct partition *partition,
-                             const struct store_device *device, const struct store_usage *usage)
+static int restore_waiting(struct restore *restore, const struct store_partition *stored,
+                           const struct partition *partition)
+{
+    struct waiting waiting = *stored->waiting;
+    uint32_t index = 0;
+    int r = 0;
+    for (size_t i = 0; i < stored->barred.count && !r; i++) {
+        r = find_device(restore, stored->barred.devices[i], &index);
+        if (!r)
+            waiting_bar(&waiting, index);
+    }
+    for (size_t i = 0; i < stored->preferred.count && !r; i++) {
+        r = find_device(restore, stored->preferred.devices[i], &index);
+        if (!r)
+            waiting_prefer(&waiting, index);
+    }
+    return r ? r : engine_restore_waiting(restore->server->tree.engine, partition, &waiting);
+}
+
+static int restore_partition(void *context, const struct store_partition *stored)
 {
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
-    struct partition copy = *partition;
-    int r = find_device(restore, device, &copy.shares[0].device);
-    if (!r)
-        r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
-    return r ? r : engine_restore(tree->engine, &copy);
+    const struct store_usage *usage = &stored->usage;
+    struct partition copy = stored->partition;
+    int r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
+    for (uint32_t i = 0; i < copy.share_count && !r; i++)
+        r = find_device(restore, stored->devices[i], &copy.shares[i].device);
+    if (r)
+        return r;
+    return stored->waiting ? restore_waiting(restore, stored, &copy)
+                           : engine_restore(tree->engine, &copy);
+}
+
+static int restore_usage(void *context, const struct usage_record *record)
+{
+    struct restore *restore = context;
+    return engine_restore_usage(restore->server->tree.engine, record);
+}
+
+static int restore_origin(void *context, int64_t origin_ns)
+{
+    struct restore *restore = context;
+    engine_restore_origin(restore->server->tree.engine, origin_ns);
+    return 0;
 }
 
 static int restore_guest(void *context, uint64_t id, uint32_t uid)
@@ -123,7 +159,6 @@ static int restore_guest(void *context, uint64_t id, uint32_t uid)
 static int keep_ended(struct restore *restore, const struct store_history *entry)
 {
     struct server *server = restore->server;
-    uint32_t device = index_of(restore, entry->device.key);
     int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
     if (r)
         return r;
@@ -131,8 +166,14 @@ static int keep_ended(struct restore *restore, const struct store_history *entry
     struct partition *partition = &ended->partition;
     ended->account = names_account(server->tree.names, entry->partition.uid);
     *partition = entry->partition;
-    partition->share_count = device != ENGINE_DEVICE_ANY;
-    partition->shares[0].device = device;
+    partition->share_count = 0;
+    for (uint32_t i = 0; i < entry->partition.share_count; i++) {
+        uint32_t device = index_of(restore, entry->devices[i]->key);
+        if (device == ENGINE_DEVICE_ANY)
+            continue;
+        partition->shares[partition->share_count] = entry->partition.shares[i];
+        partition->shares[partition->share_count++].device = device;
+    }
     return 0;
 }
 
@@ -148,7 +189,7 @@ static int show_ended(struct restore *restore, const struct store_history *entry
     struct tree *tree = &restore->server->tree;
     char line[STORE_LINE_MAX];
     struct tree_ended ended = {.partition = &entry->partition,
-                               .device = index_of(restore, entry->device.key),
+                               .device = index_of(restore, entry->devices[0]->key),
                                .start_wall_ns = entry->start_wall_ns,
                                .end_wall_ns = entry->end_wall_ns,
                                .how = entry->how,
@@ -205,6 +246,7 @@ static int restore_line(void *context, uint64_t seq, const char *line)
         break;
     }
     struct tree *tree = &restore->server->tree;
+    event_log_skip(&tree->events, tree_line_silent(line));
     return event_log_append(&tree->events, seq, previous, tree_line_account(tree, line), line);
 }
 
@@ -225,6 +267,8 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
     struct store_clock clock;
     struct store_sink sink = {.context = restore,
                               .setting = restore_setting,
+                              .usage = restore_usage,
+                              .origin = restore_origin,
                               .partition = restore_partition,
                               .guest = restore_guest,
                               .history = restore_history,
@@ -236,6 +280,7 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
     restore->server = server;
     int r = store_clock_now(&clock);
     server->tree.offset_ns = r ? 0 : clock.offset_ns;
+    submit_set_calendar(server);
     if (!r)
         r = store_load(server->store, &clock, &sink, ret_counters, message);
     if (!r)
@@ -261,7 +306,7 @@ static uint64_t mark_of(const char *state_dir)
     return hash_text(HASH_START, text);
 }
 
-/* List all live partitions for the host thread. */
+/* List all partitions that have begun for the host thread. */
 static int list_live(struct server *server, struct host_start *start)
 {
     struct tree *tree = &server->tree;
@@ -272,6 +317,8 @@ static int list_live(struct server *server, struct host_start *start)
     if (!start->live || charge_owed(tree, &server->handles, &owed, &owed_count))
         return -ENOMEM;
     for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id) {
+        if (p->state == PARTITION_PENDING) /* it comes with its start */
+            continue;
         const struct guests *guests = engine_guests(tree->engine, p->id);
         struct guests *copy = guests ? malloc(sizeof(*copy)) : NULL;
         if (guests && !copy)

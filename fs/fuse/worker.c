@@ -8,6 +8,7 @@
 #include "core/base/array.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/engine/accounts.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/names.h"
 #include "server.h"
@@ -69,8 +70,24 @@ static int open_session(struct server *server, const struct worker_fds *fds)
     int r = session_open(fds, server, &ops_table, server->tree.names, &server->session);
     if (r)
         return r;
+    session_set_waits(server->session, submit_waits);
     server->tree.shared = session_shared(server->session);
     return handles_open(&server->handles, fds->handles, server->tree.names);
+}
+
+static void holder_name(void *context, bool group, uint32_t id, char *text, size_t size)
+{
+    struct names *names = context;
+    snprintf(text, size, "%s", group ? names_group(names, id) : names_user(names, id));
+}
+
+/* Who waits comes in the order of usage. */
+static void set_rules(struct tree *tree)
+{
+    const struct engine_rules rules = {
+        .order = engine_order_by_usage, .context = tree->engine, .forward = 100};
+    engine_set_rules(tree->engine, &rules);
+    engine_set_holder_name(tree->engine, holder_name, tree->names);
 }
 
 static int start(struct server *server, const struct worker_fds *fds)
@@ -94,6 +111,8 @@ static int start(struct server *server, const struct worker_fds *fds)
     if (!r)
         engine_set_accounts(tree->engine, account_of, tree->names);
     if (!r)
+        set_rules(tree);
+    if (!r)
         r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
     if (!r)
         r = bookings_new(&tree->bookings);
@@ -101,9 +120,12 @@ static int start(struct server *server, const struct worker_fds *fds)
     server->armed_ns = ENGINE_FOREVER;
     if (!r && server->timer_fd < 0)
         r = -errno;
+    if (!r)
+        r = submit_watch_clock(server);
     if (r)
         return r;
     tree->now_ns = clock_boottime_ns();
+    server->repair_is_due = true; /* devices and clocks may have changed since */
     r = recover_state(server);
     if (!r)
         r = recover_host(server);
@@ -146,12 +168,12 @@ static void count_processors(struct server *server)
 
 /* Nothing is left to serve: return the time until which to look for the next request; 0: not at
  * all. Not with one processor, and not while a commit is on its way: it needs a processor, and its
- * client asks nothing. */
+ * client asks nothing. Nor while the plan is not finished. */
 static int64_t look_until_ns(struct server *server)
 {
     count_processors(server);
     if (server->processors < 2 || !engine_policy(server->tree.engine)->busy_poll ||
-        committer_is_busy(server->committer))
+        !engine_plan_is_finished(server->tree.engine) || committer_is_busy(server->committer))
         return 0;
     const int64_t now_ns = clock_monotonic_ns();
     const int64_t until_ns = busy_poll_begin(&server->busy_poll, now_ns);
@@ -254,6 +276,7 @@ static int run(struct server *server, const struct worker_fds *fds)
         {server->signal_fd, handle_signal},
         {fds->fuse, handle_requests},
         {server->timer_fd, handle_timer},
+        {server->clock_fd, submit_handle_clock},
         {host_fd(server->host), results_handle},
         {committer_fd(server->committer), handle_failure},
         {names_fd(server->tree.names), handle_names},

@@ -6,6 +6,7 @@
 #include "caller.h"
 #include "core/gpu/gpu.h"
 #include "files.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,7 +64,7 @@ static double life_left_s(const struct tree *tree, int64_t end_ns)
 /* Return the seconds until the remaining whole seconds lose a digit. */
 static double digits_left_s(const struct tree *tree, const struct partition *partition)
 {
-    int64_t left = units_seconds_up(partition->end_ns - tree->now_ns), power = 1;
+    int64_t left = units_seconds_up(partition->end_ns - waits_from_ns(tree, partition)), power = 1;
     while (power <= left / 10)
         power *= 10;
     return life_left_s(tree, partition->end_ns - (power - 1) * NS_PER_SECOND);
@@ -142,7 +143,7 @@ static void partition_attributes(const struct partition *partition, const struct
     } else {
         /* Sticky: fusermount3 lets only the owner mount over it. */
         a->mode = S_IFDIR | partition->mode | (partition->mode & 0022 ? S_ISVTX : 0);
-        a->blocks = partition->shares[0].memory_bytes / 512;
+        a->blocks = waits_is_pending(partition) ? 0 : partition->shares[0].memory_bytes / 512;
     }
 }
 
@@ -161,8 +162,8 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     const struct partition *partition = tree_partition(tree, node);
     if (partition)
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-    if (node->dir == DIR_USER)
-        a.attr_timeout_s = a.entry_timeout_s = 0; /* ends with the user's last partition */
+    if (node->dir == DIR_USER || node->dir == DIR_GROUP)
+        a.attr_timeout_s = a.entry_timeout_s = 0; /* names can get another meaning */
     if (node->file) {
         int r = file_attributes(tree, node, uid, &a);
         if (r)

@@ -6,6 +6,7 @@
 
 #include "core/base/array.h"
 #include "core/host/bookings.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -66,6 +67,9 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
     if (!engine_may_act(opener, partition) &&
         caller_in_group(tree, opener->pid, opener->gid, partition->gid))
         slot->opener_gid = partition->gid + 1;
+    /* No process belongs to what has not started. */
+    if (waits_is_pending(partition) && !opener_may(tree, slot, partition))
+        return -EACCES;
     return !opener_may(tree, slot, partition);
 }
 
@@ -171,7 +175,8 @@ static int add(struct tree *tree, struct write *write, struct shared_charge curr
             (unsigned long long)partition->id);
         return -EPERM;
     }
-    return fit(tree, partition, write, current, bytes);
+    int r = waits_check(tree, partition, &write->why);
+    return r ? r : fit(tree, partition, write, current, bytes);
 }
 
 /* Works even after the end of the partition. */

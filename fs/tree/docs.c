@@ -3,6 +3,7 @@
  * Print the tables of docs/filesystem.md from the rows that the filesystem is made of. Run at build
  * time; a test compares the output with the file in the repository.
  */
+#include "core/engine/quota_text.h"
 #include "files.h"
 
 #include <stdio.h>
@@ -16,6 +17,8 @@ static const struct {
     {DIR_CONFIG, "/chronos/config"},
     {DIR_USERS, "/chronos/users"},
     {DIR_USER, "/chronos/users/NAME"},
+    {DIR_GROUPS, "/chronos/groups"},
+    {DIR_GROUP, "/chronos/groups/NAME"},
     {DIR_DEVICE, "/chronos/gpuN"},
     {DIR_PARTITIONS, "/chronos/partitions"},
     {DIR_PARTITION, "/chronos/gpuN/pN"},
@@ -29,7 +32,10 @@ static void print_chapter(enum dir_kind kind, const char *title)
     if (row->name)
         printf("\n| file | %s | |\n|---|---|---|\n", kind == DIR_CONFIG ? "default" : "mode");
     for (; row->name; row++) {
-        const char *value = kind == DIR_CONFIG ? policy_find(row->name)->default_value : NULL;
+        const struct policy_row *policy = kind == DIR_CONFIG ? policy_find(row->name) : NULL;
+        const char *value = policy               ? policy->default_value
+                            : kind == DIR_CONFIG ? "pending 10" /* of quota */
+                                                 : NULL;
         if (value)
             printf("| %s | %s%s%s | %s |\n", row->name, *value ? "`" : "", value, *value ? "`" : "",
                    row->doc);
@@ -47,5 +53,12 @@ int main(void)
     for (const struct request_word *word = request_words; word->name; word++)
         printf("| `%s%s%s` | %s |\n", word->name, word->value ? "=" : "",
                word->value ? word->value : "", word->doc);
+    printf("\n### A quota\n\n| key | default | |\n|---|---|---|\n");
+    for (int key = 0; key < QUOTA_KEYS; key++) {
+        char standard[QUOTA_TEXT_MAX];
+        quota_text_limit((enum quota_key)key, quota_standard.limit[key], standard);
+        printf("| %s | `%s` | %s |\n", quota_text_key((enum quota_key)key), standard,
+               quota_text_doc((enum quota_key)key));
+    }
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "core/base/array.h"
 #include "core/gpu/gpu.h"
 #include "files.h"
+#include "waits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -153,6 +154,11 @@ static void print_listed(const char *name, const char *separators, const char *v
 void env_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
     char text[VALUE_MAX];
+    struct refusal why;
+    if (waits_check(tree, partition, &why)) { /* sourcing it fails, so nothing runs after && */
+        strbuf_print(out, "printf '%%s\\n' '%s' >&2; false\n", why.message);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(variables); i++) {
         if (!variables[i].print(tree, partition, text))
             continue;

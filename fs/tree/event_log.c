@@ -150,16 +150,26 @@ static int add_line(struct event_log *log, const struct event_log_line *line, co
 int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uint32_t account,
                      const char *line)
 {
-    struct event_log_line new = {.seq = seq, .previous = previous, .account = account};
+    const struct event_log_line *last = log->count ? &log->lines[log->count - 1] : NULL;
+    struct event_log_line new = {.seq = seq,
+                                 .previous = previous,
+                                 .account = account,
+                                 .silent = (last ? last->silent : 0) + log->skipped};
     char text[EVENT_LOG_LINE_MAX + 1];
     int length = snprintf(text, EVENT_LOG_LINE_MAX, "%s", line);
     if (length >= EVENT_LOG_LINE_MAX)
         length = EVENT_LOG_LINE_MAX - 1;
     text[length++] = '\n';
+    log->skipped = 0;
     int r = add_line(log, &new, text, (size_t)length);
     if (!r && log->count > EVENT_LOG_LINES_MAX)
         drop_half(log);
     return r;
+}
+
+void event_log_skip(struct event_log *log, uint64_t numbers)
+{
+    log->skipped += numbers;
 }
 
 void event_log_truncate(struct event_log *log, uint64_t seq)

@@ -28,14 +28,16 @@ struct event_log_line {
     uint64_t previous; /* number of the previous event of its chain; 0: none */
     size_t offset;     /* of its text in `text` */
     uint32_t account;  /* the person that it counts for */
+    uint64_t silent;   /* numbers without a line that lines up to this one stand for */
 };
 
 struct event_log {
     struct strbuf text; /* all lines, with their newlines */
     struct event_log_line *lines;
     size_t count, capacity;
+    uint64_t skipped;  /* numbers that the next line stands for */
     uint32_t age;      /* how often lines were dropped */
-    bool every_number; /* each number has a line, so a gap tells how many are missing */
+    bool every_number; /* each number has a line or is silent: a gap tells how many are missing */
     /* before lines were last dropped, for those who read them */
     struct strbuf text_before;
     struct event_log_line *lines_before;
@@ -53,6 +55,8 @@ struct event_log_view {
 /* Append a line (given without its newline) that counts for `account`. 0 or -ENOMEM. */
 int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uint32_t account,
                      const char *line);
+/* Let the next line stand for this many numbers that have no line of their own. */
+void event_log_skip(struct event_log *log, uint64_t numbers);
 /* Remove all lines with numbers >= seq. */
 void event_log_truncate(struct event_log *log, uint64_t seq);
 /* Return the number of the oldest line that must be stored; 0 if the log is empty. */

@@ -7,8 +7,10 @@
 #include "core/base/hash.h"
 #include "files.h"
 #include "names.h"
+#include "waits.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const kind_names[] = {
@@ -17,6 +19,8 @@ static const char *const kind_names[] = {
     [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
     [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ending",
     [EVENT_WARNED] = "warned",       [EVENT_SHARED] = "shared",     [EVENT_UNSHARED] = "unshared",
+    [EVENT_GAVE_UP] = "gave-up",     [EVENT_MOVED] = "moved",       [EVENT_STARTED] = "started",
+    [EVENT_DEVICES] = "devices",     [EVENT_PRIORITY] = "priority", [EVENT_DELAYED] = "delayed",
 };
 
 /* Return the event's word in the log. A handover within one user only changes permissions. */
@@ -40,14 +44,21 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
                           size_t size)
 {
     const struct partition *p = &event->after;
-    char time[STRBUF_TIME_MAX], warn[WARN_TEXT_MAX], from[80] = "";
+    char time[STRBUF_TIME_MAX], start[STRBUF_TIME_MAX] = "", warn[WARN_TEXT_MAX], from[80] = "";
     text[0] = '\0';
     switch (event->kind) {
     case EVENT_CREATED:
         strbuf_time(p->end_ns + tree->offset_ns, time);
-        snprintf(text, size, " memory=%llu expires=%s%s%s",
-                 (unsigned long long)p->shares[0].memory_bytes, time, *p->name ? " name=" : "",
-                 p->name);
+        if (waits_is_pending(p))
+            strbuf_time(p->start_ns + tree->offset_ns, start);
+        snprintf(text, size, " memory=%llu%s%s expires=%s%s%s",
+                 (unsigned long long)p->shares[0].memory_bytes, *start ? " start=" : "", start,
+                 time, *p->name ? " name=" : "", p->name);
+        break;
+    case EVENT_STARTED:
+        strbuf_time(p->end_ns + tree->offset_ns, time);
+        snprintf(text, size, " expires=%s waited=%lld", time,
+                 (long long)((event->at_ns - event->waiting_before.asked_ns) / NS_PER_SECOND));
         break;
     case EVENT_RESIZED:
         snprintf(text, size, " memory=%llu", (unsigned long long)p->shares[0].memory_bytes);
@@ -131,6 +142,14 @@ uint32_t tree_line_account(struct tree *tree, const char *line)
 {
     uint32_t account = word_account(tree, line, " by=");
     return account ? account : word_account(tree, line, " user=");
+}
+
+uint64_t tree_line_silent(const char *line)
+{
+    const char *word = strchr(line, ' ');
+    word = word ? strchr(word + 1, ' ') : NULL;
+    const char *moved = word && !strncmp(word, " forward ", 9) ? strstr(word, " moved=") : NULL;
+    return moved ? strtoull(moved + strlen(" moved="), NULL, 10) : 0;
 }
 
 void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size)

@@ -15,6 +15,9 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
 uint32_t tree_event_account(struct tree *tree, const struct engine_event *event);
 uint32_t tree_line_account(struct tree *tree, const char *line);
 
+/* How many events without a line of their own the line stands for. */
+uint64_t tree_line_silent(const char *line);
+
 /* What the history shows of a partition that ended. */
 struct tree_ended {
     const struct partition *partition;

@@ -24,6 +24,7 @@
 enum write_outcome {
     WRITE_COMMITS, /* once the change in the engine is durable */
     WRITE_AT_ONCE, /* now; it changed nothing durable */
+    WRITE_SHOWS,   /* now; what it found is in tree->scratch, to be read back from the open file */
     WRITE_ASKS,    /* once the host thread knows whether the writer belongs to the node's partition:
                     * then `store` is called again */
     WRITE_JOINS,   /* once the host thread has added process join_pid, or the cgroup join_cgroup, to
@@ -97,6 +98,10 @@ struct file_row {
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;
+    /* A write needs the whole plan, as one of `new` does: it waits until that is finished. */
+    bool plans;
+    /* What is read back after a write is a text, not an id (WRITE_SHOWS). */
+    bool shows;
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor
      * on and after the partition's end. `store` decides by what `opened` noted in the slot. */
     bool lent;
@@ -121,7 +126,7 @@ struct file_row {
 
 /* The files of each kind of directory; a row without a name ends them. */
 extern const struct file_row files_root[], files_config[], files_users[], files_user[],
-    files_device[], files_partitions[], files_partition[];
+    files_groups[], files_group[], files_device[], files_partitions[], files_partition[];
 
 /* Print the ids of a user's partitions, one per line. */
 void files_print_ids(const struct tree *tree, uint32_t user, struct strbuf *out);

@@ -5,6 +5,7 @@
  */
 #include "caller.h"
 #include "files.h"
+#include "files_quota.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,17 +67,18 @@ const struct file_row files_config[] = {
     {#name, 0644, FRESH_ALWAYS, show_setting, store_setting, .doc = text},
 #include "core/engine/policy.def"
 #undef SETTING
+    {"quota", 0644, FRESH_ALWAYS, files_quota_show, files_quota_store,
+     .doc = "quota of users without one of their own; the same keys as in users/NAME/quota"},
     {0},
 };
 
 SHOW(usage)
 {
     uint64_t count, bytes;
-    (void)uid;
     engine_user_holds(tree->engine, (uint32_t)node->object, &count, &bytes);
     strbuf_print(out, "partitions %llu\nmemory_bytes %llu\n", (unsigned long long)count,
                  (unsigned long long)bytes);
-    return 0;
+    return files_quota_show_usage(tree, node, uid, out);
 }
 
 void files_print_ids(const struct tree *tree, uint32_t user, struct strbuf *out)
@@ -105,13 +107,31 @@ static uint64_t size_partitions(struct tree *tree, const struct node *node)
     return size;
 }
 
+#define HELD_DOC                                                                                   \
+    "`held` of all devices now, requests `waiting`, GPU-hours used and promised in this day and "  \
+    "week (`hours_day`, `hours_week`), when the next of them ends (`next_reset`)"
+#define QUOTA_DOC                                                                                  \
+    "limits in force; administrators write one, such as `hours_week 20`, `fraction max` or, to "   \
+    "remove it, `pending default`"
+
 const struct file_row files_user[] = {
     {"usage", 0444, FRESH_NEVER, show_usage,
-     .doc = "number of partitions that the user holds, and their total memory in bytes"},
+     .doc = "number of partitions that the user holds, and their total memory in bytes; of all "
+            "uids of the person: " HELD_DOC
+            ", and their `share` of the usage of all, which decays (config/half_life), in per "
+            "cent"},
+    {"quota", 0644, FRESH_NEVER, files_quota_show, files_quota_store, .doc = QUOTA_DOC},
     {"partitions", 0444, FRESH_NEVER, show_partitions, .size = size_partitions,
      .doc = "their ids, one per line"},
     {0},
 };
 
+const struct file_row files_group[] = {
+    {"usage", 0444, FRESH_NEVER, files_quota_show_usage, .doc = HELD_DOC},
+    {"quota", 0644, FRESH_NEVER, files_quota_show, files_quota_store, .doc = QUOTA_DOC},
+    {0},
+};
+
+const struct file_row files_groups[] = {{0}};
 const struct file_row files_users[] = {{0}};
 const struct file_row files_partitions[] = {{0}};

@@ -5,6 +5,7 @@
 #include "core/gpu/gpu.h"
 #include "files.h"
 #include "files_new.h"
+#include "waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,19 @@ SHOW(schedule)
     return 0;
 }
 
+SHOW(queue)
+{
+    (void)uid;
+    waits_print(tree, (uint32_t)node->object, out);
+    return 0;
+}
+
+static bool watch_queue(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    *ret_change = tree->waits.device_seq[node->object];
+    return true;
+}
+
 SHOW(sharing)
 {
     (void)tree;
@@ -164,6 +178,18 @@ static int store_new(struct tree *tree, struct write *write)
     return files_new_store(tree, write, (uint32_t)write->node->object);
 }
 
+static int store_suggest(struct tree *tree, struct write *write)
+{
+    bool barred[TREE_DEVICE_MAX];
+    uint32_t device = (uint32_t)write->node->object;
+    tree_find_barred(tree, &write->caller, barred);
+    if (barred[device])
+        return message_refuse(REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
+                              "Permission denied: you cannot request partitions of gpu%u.",
+                              (unsigned)device);
+    return files_new_store_suggest(tree, write, device);
+}
+
 const struct file_row files_device[] = {
     {"name", 0444, FRESH_ALWAYS, show_name, .doc = "name that the driver reports"},
     {"vendor", 0444, FRESH_ALWAYS, show_vendor, .doc = "manufacturer"},
@@ -186,13 +212,22 @@ const struct file_row files_device[] = {
      .doc = "per cent that can be requested now, such as `50.00`"},
     {"schedule", 0444, FRESH_NEVER, show_schedule,
      .doc = "free memory over time: a line for now and for each future change (time, per cent, "
-            "bytes), at most 64"},
+            "bytes), at most 64; partitions that wait are in it"},
+    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
+     .doc = "partitions that wait for their start on this device, by start, at most 4096 lines: "
+            "id, user, share, seconds, class, start as planned, start at the latest, devices, and "
+            "`fixed` for a reservation; poll "
+            "reports changes"},
     {"context", 0644, FRESH_NEVER, show_context, store_context,
      .doc = "bytes charged to a partition for the context of each process that uses CUDA, as "
             "measured at the start; 0 if it was not. Administrators can set it, and `default` "
             "restores what was measured"},
     {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for this device, read the id back"},
+    {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
+     .shows = true,
+     .doc = "write a request for this device, read back what would be accepted now in its place, "
+            "as from the file of the mount point"},
     {0},
 };

@@ -6,6 +6,7 @@
 #include "files_members.h"
 
 #include "core/engine/request.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -121,6 +122,9 @@ int files_members_store(struct tree *tree, struct write *write)
     bool any = false, any_out = false;
     if (!engine_may_act(&write->caller, tree_partition(tree, write->node)))
         return REFUSED_OWNER;
+    int pending = waits_check(tree, tree_partition(tree, write->node), &write->why);
+    if (pending)
+        return pending;
     memcpy(line, write->text, write->length + 1);
     while ((word = strsep(&rest, " \t"))) {
         int r = *word ? apply(tree, write, word, &guests) : 0;

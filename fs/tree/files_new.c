@@ -2,8 +2,11 @@
 /* `new`: a request becomes a partition. See files_new.h. */
 #include "files_new.h"
 
+#include "asked.h"
 #include "caller.h"
-#include "core/host/host.h"
+#include "repeats.h"
+#include "suggestions.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,76 +35,45 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
     return 0;
 }
 
-static int refuse_user(struct write *write, const char *user)
-{
-    snprintf(write->why.message, sizeof(write->why.message),
-             "There is no user \"%.64s\" on this machine.", user);
-    return REFUSED_INVALID;
-}
-
-/* Find the owner of the new partition. 0, a refusal, or -EAGAIN while the name is looked up. */
-static int find_owner(struct tree *tree, struct write *write, const struct request *request,
-                      uint32_t *ret_uid, uint32_t *ret_gid)
-{
-    *ret_uid = write->caller.uid;
-    *ret_gid = write->caller.gid;
-    if (!*request->user || names_is_user(tree->names, *ret_uid, request->user))
-        return 0;
-    if (!write->caller.admin) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can create partitions for other users.");
-        return REFUSED_PERMISSION;
-    }
-    enum names_result found = names_find_user(tree->names, request->user, ret_uid, ret_gid);
-    if (found == NAMES_UNKNOWN)
-        return refuse_user(write, request->user);
-    return found == NAMES_LATER ? files_name_later(&write->why, "user", request->user) : 0;
-}
-
-/* Refuse what could be granted but not used: the nodes cannot be opened to one more user. */
-static int check_access(struct tree *tree, struct write *write, uint32_t owner)
-{
-    uint64_t count, bytes;
-    if (!tree->host_state->devacl_full || owner == 0)
-        return 0;
-    engine_user_holds(tree->engine, owner, &count, &bytes);
-    if (count)
-        return 0;
-    snprintf(write->why.message, sizeof(write->why.message),
-             "Too many users hold partitions for the access control lists of device nodes (see "
-             "config/device_access). Ask again when others have ended theirs.");
-    return REFUSED_BUSY;
-}
-
 static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
     char size[32], when[40];
+    if (waits_is_pending(partition)) {
+        waits_reason(tree, partition, write->why.message, sizeof(write->why.message));
+        return;
+    }
     units_size_text(partition->shares[0].memory_bytes, size, sizeof(size));
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
     snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s.",
              (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
 }
 
+static int create(struct tree *tree, struct write *write, struct asked *asked)
+{
+    const struct call *call = TREE_CALL(tree, &write->caller, &write->why);
+    if (asked->start_count)
+        return repeats_create(tree, write, asked);
+    return asked->has_terms
+               ? engine_enqueue(tree->engine, call, &asked->creation, &asked->terms, &write->result)
+               : engine_create(tree->engine, call, &asked->creation, &write->result);
+}
+
 static int store(struct tree *tree, struct write *write, uint32_t device)
 {
-    struct request request;
-    struct creation creation = {.request = &request, .device = device, .hold = write->fh};
-    int r = request_parse(write->text, write->length, &request, write->why.message,
-                          sizeof(write->why.message));
-    if (!r)
-        r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
-    if (!r)
-        r = check_access(tree, write, creation.owner_uid);
+    struct asked asked;
+    int r = asked_read(tree, write, device, &asked);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
-        r = engine_create(tree->engine, TREE_CALL(tree, &write->caller, &write->why), &creation,
-                          &write->result);
+        r = create(tree, write, &asked);
+    if (r == REFUSED_NO_SPACE && !asked.start_count)
+        suggestions_add(tree, write, &asked);
     if (r)
         return r;
-    if (request.hold)
+    if (asked.request.hold)
         write->handle->holds = 1;
-    report_granted(tree, write);
+    if (!asked.start_count)
+        report_granted(tree, write);
     return 0;
 }
 
@@ -110,4 +82,31 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
     int r = store(tree, write, device);
     counters_request(&tree->counters, r);
     return r;
+}
+
+int files_new_show_suggest(struct tree *tree, const struct node *node, uint32_t uid,
+                           struct strbuf *out)
+{
+    (void)tree;
+    (void)node;
+    (void)uid;
+    strbuf_print(out, "Write a request as to new. On a file open for reading and writing, a read "
+                      "after the write returns requests\nthat would be accepted now in its place, "
+                      "one per line, and a sentence. Nothing is requested.\n");
+    return 0;
+}
+
+int files_new_store_suggest(struct tree *tree, struct write *write, uint32_t device)
+{
+    struct asked asked;
+    int r = asked_read(tree, write, device, &asked);
+    if (r)
+        return r;
+    if (asked.start_count)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "Suggestions are about one start; leave out every=.");
+    strbuf_clear(&tree->scratch);
+    suggestions_print(tree, write, &asked, &tree->scratch);
+    write->outcome = WRITE_SHOWS;
+    return tree->scratch.failed ? -ENOMEM : 0;
 }

@@ -6,6 +6,7 @@
 #include "files.h"
 #include "files_members.h"
 #include "members.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -134,7 +135,42 @@ SHOW(duration)
 SHOW(remaining)
 {
     PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%lld\n", (long long)units_seconds_up(partition->end_ns - tree->now_ns));
+    int64_t left_ns = partition->end_ns - waits_from_ns(tree, partition);
+    strbuf_print(out, "%lld\n", (long long)units_seconds_up(left_ns));
+    return 0;
+}
+
+SHOW(promised)
+{
+    PARTITION_OR_GONE(tree, node);
+    const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
+    print_wall((waiting ? waiting->promised_ns : partition->start_ns) + tree->offset_ns, out);
+    return 0;
+}
+
+SHOW(series)
+{
+    PARTITION_OR_GONE(tree, node);
+    if (partition->series)
+        strbuf_print(out, "p%llu", (unsigned long long)partition->series);
+    strbuf_print(out, "\n");
+    return 0;
+}
+
+SHOW(priority)
+{
+    PARTITION_OR_GONE(tree, node);
+    const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
+    strbuf_print(out, "%s\n", waiting_priority_text(waiting ? waiting->priority : PRIORITY_NORMAL));
+    return 0;
+}
+
+SHOW(reason)
+{
+    PARTITION_OR_GONE(tree, node);
+    char text[ENGINE_MESSAGE_MAX];
+    waits_reason(tree, partition, text, sizeof(text));
+    strbuf_print(out, "%s\n", text);
     return 0;
 }
 
@@ -255,10 +291,12 @@ void files_end_message(const struct tree *tree, const struct partition *partitio
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), at, sizeof(at));
     snprintf(why->message, sizeof(why->message), "p%llu now ends at %s (%lld seconds left).",
              (unsigned long long)partition->id, at,
-             (long long)units_seconds_up(partition->end_ns - tree->now_ns));
+             (long long)units_seconds_up(partition->end_ns - waits_from_ns(tree, partition)));
 }
 
-/* "7200" sets the remaining time; "+30m" and "-10m" change it. */
+/* "7200" sets the remaining time, from the start on if that is to come; "+30m" and "-10m" change
+ * it.
+ */
 static int store_remaining(struct tree *tree, struct write *write)
 {
     const struct partition *partition = tree_partition(tree, write->node);
@@ -271,7 +309,7 @@ static int store_remaining(struct tree *tree, struct write *write)
         return r;
     int64_t end_ns = sign == '+'   ? partition->end_ns + duration_ns
                      : sign == '-' ? partition->end_ns - duration_ns
-                                   : tree->now_ns + duration_ns;
+                                   : waits_from_ns(tree, partition) + duration_ns;
     r = engine_set_end(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
                        end_ns);
     partition = tree_partition(tree, write->node); /* NULL: it ended now */
@@ -315,19 +353,20 @@ static int store_procs(struct tree *tree, struct write *write)
     const struct partition *partition = tree_partition(tree, write->node);
     if (!engine_may_act(&write->caller, partition) && !write->caller.by_mode)
         return REFUSED_OWNER;
-    return files_parse_pid(write);
+    int r = waits_check(tree, partition, &write->why);
+    return r ? r : files_parse_pid(write);
 }
 
 static int store_cgroups(struct tree *tree, struct write *write)
 {
-    (void)tree;
     if (!write->caller.root)
         return message_refuse(REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
                               "Permission denied: only root adds cgroups, which can hold the "
                               "processes of others.");
+    int r = waits_check(tree, tree_partition(tree, write->node), &write->why);
     write->join_cgroup = write->text;
     write->outcome = WRITE_JOINS;
-    return 0;
+    return r;
 }
 
 /* -- watching ------------------------------------------------------------------ */
@@ -339,7 +378,14 @@ static bool watch_events(struct tree *tree, const struct node *node, uint64_t *r
     return partition;
 }
 
-/* Wakes readers when `active` becomes `expiring`, and the other way round. */
+static bool watch_start(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    *ret_change = partition ? (uint64_t)partition->start_ns : 0;
+    return partition;
+}
+
+/* Wakes readers when `pending` becomes `active`, and `active` becomes `expiring` or back. */
 static bool watch_state(struct tree *tree, const struct node *node, uint64_t *ret_change)
 {
     const struct partition *partition = tree_partition(tree, node);
@@ -362,6 +408,8 @@ const struct file_row files_partition[] = {
     {"summary", 0444, FRESH_NEVER, show_summary,
      .doc = "the values of the files above and the name of the device as NAME=VALUE, one per line, "
             "all of one moment; it does not ask the driver for use, as memory_used does"},
+    {"reason", 0444, FRESH_NEVER, show_reason,
+     .doc = "what it waits for, who stands in the way, and until when, as a message"},
     {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open, .guests = true,
      .doc =

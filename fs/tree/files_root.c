@@ -4,6 +4,7 @@
 #include "files_new.h"
 #include "metrics.h"
 #include "status.h"
+#include "waits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,16 @@ static int store_new(struct tree *tree, struct write *write)
     return r;
 }
 
+static int store_suggest(struct tree *tree, struct write *write)
+{
+    bool barred[TREE_DEVICE_MAX];
+    tree_find_barred(tree, &write->caller, barred);
+    write->caller.barred = barred;
+    int r = files_new_store_suggest(tree, write, ENGINE_DEVICE_ANY);
+    write->caller.barred = NULL;
+    return r;
+}
+
 SHOW(status)
 {
     (void)node;
@@ -88,6 +99,14 @@ SHOW(metrics)
     (void)node;
     (void)uid;
     metrics_print(tree, out);
+    return 0;
+}
+
+SHOW(queue)
+{
+    (void)node;
+    (void)uid;
+    waits_print(tree, ENGINE_DEVICE_ANY, out);
     return 0;
 }
 
@@ -212,6 +231,13 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
     return true;
 }
 
+static bool watch_queue(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    (void)node;
+    *ret_change = tree->waits.seq;
+    return true;
+}
+
 static uint64_t size_unknown(struct tree *tree, const struct node *node)
 {
     (void)tree;
@@ -221,8 +247,12 @@ static uint64_t size_unknown(struct tree *tree, const struct node *node)
 
 const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for any device, read the id back"},
+    {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
+     .shows = true,
+     .doc = "write a request for any device, read back what would be accepted now in its place: "
+            "requests for `new`, one per line, and a message"},
     {"procs", 0666, FRESH_ALWAYS, show_procs, store_procs, .own = true,
      .doc = "write the pid of one of your processes, 0 for the writing process, to take it and its "
             "children out of its partitions"},
@@ -236,6 +266,8 @@ const struct file_row files_root[] = {
     {"history", 0444, FRESH_NEVER, .log = log_history, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
+    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
+     .doc = "partitions that wait for their start, on all devices, as in `gpuN/queue`"},
     {"mine", 0444, FRESH_NEVER, show_mine,
      .doc = "ids of the reader's own partitions, one per line"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},

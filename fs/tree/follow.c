@@ -132,6 +132,12 @@ static bool is_there(const struct start *start)
            line_end(view, i - 1) - view->lines[i - 1].offset == start->mark.length;
 }
 
+/* Count the numbers after line `i` - 1 that never had a line, as far as the view tells. */
+static uint64_t count_silent(const struct event_log_view *view, size_t i)
+{
+    return view->lines[view->count - 1].silent - view->lines[i > 0 ? i - 1 : 0].silent;
+}
+
 /* Count the lines after the mark that the log had, or must have had since, and has no more. */
 static uint64_t count_lost(const struct start *start, bool every_number)
 {
@@ -141,8 +147,9 @@ static uint64_t count_lost(const struct start *start, bool every_number)
     size_t new = event_log_after(view, mark->known);
     size_t ahead = new > start->after ? new - start->after : 0;
     uint64_t lost = mark->ahead > ahead ? mark->ahead - ahead : 0;
-    if (every_number && last > mark->known)
-        lost += last - mark->known - (view->count - new);
+    uint64_t gap = last > mark->known ? last - mark->known - (view->count - new) : 0;
+    if (every_number && gap)
+        lost += gap > count_silent(view, new) ? gap - count_silent(view, new) : 0;
     return lost;
 }
 

@@ -5,6 +5,10 @@
  * others. Owned by the loop thread. It must not know where the figures come from, nor the limits of
  * partitions.
  *
+ * A partition is known by its id, and each share of one with several devices by its share_key:
+ * what changes there changes the figures of the partition, which are the sums, its peak that of the
+ * sum. What is kept over restarts is the partition's.
+ *
  * Peaks and busy times are in the supervisor's memory, so they outlive the worker. The table tracks
  * which of them changed, for the store to keep them longer.
  */
@@ -41,6 +45,8 @@ int ledger_restore(struct ledger *ledger, uint64_t id, uint64_t peak_bytes, uint
 /* Free the entries of ended partitions without a charge. */
 void ledger_forget_ended(struct ledger *ledger);
 
+/* In these, `id` is that of a partition on one device, or a share_key. */
+
 /* Make sure that a partition has an entry. 0 or -ENOMEM. */
 int ledger_reserve(struct ledger *ledger, uint64_t id);
 /* Add to the charge. Call ledger_reserve first. */
@@ -56,14 +62,15 @@ int ledger_add_busy(struct ledger *ledger, uint64_t id, uint64_t busy_ns);
 
 /* Get the figures of a partition; all zero without an entry. */
 void ledger_get(const struct ledger *ledger, uint64_t id, struct ledger_figures *ret_figures);
-/* Return the next entry from *cursor (0: the first) on, in no order; its partition may have ended.
- * False at the end. */
+/* Return the next entry from *cursor (0: the first) on, in no order, but none with the sums of
+ * others; its partition may have ended. False at the end. */
 bool ledger_next(const struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id,
                  struct ledger_figures *ret_figures);
 
 /* Return the number of entries whose peak or busy time changed since they were taken. */
 size_t ledger_changed(const struct ledger *ledger);
-/* Like ledger_next, for changed entries of live partitions; clears their change marks. */
+/* Like ledger_next, for changed entries of live partitions, not of shares; clears their change
+ * marks. */
 bool ledger_take_changed(struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id,
                          struct ledger_figures *ret_figures);
 /* Mark an entry as changed again, because it could not be stored. */

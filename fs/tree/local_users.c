@@ -39,7 +39,8 @@ struct local_users {
     char *text;                /* all names */
     size_t text_length, text_capacity;
     struct records by_uid, by_name, groups;
-    struct range *ranges; /* ascending, disjoint */
+    struct records by_gid, members; /* by gid and line, by name and gid */
+    struct range *ranges;           /* ascending, disjoint */
     size_t range_count, range_capacity;
 };
 
@@ -104,7 +105,14 @@ static int take_group(struct local_users *users, char *fields[static FIELDS])
     uint32_t gid;
     if (strchr("+-", *fields[0]) || !read_number(fields[2], UINT32_MAX, &gid))
         return 0;
-    return add_record(users, &users->groups, fields[0], 0, gid);
+    int r = add_record(users, &users->groups, fields[0], 0, gid);
+    if (!r)
+        r = add_record(users, &users->by_gid, fields[0], gid, gid);
+    char *rest = NULL;
+    for (char *name = strtok_r(fields[3], ",", &rest); !r && name;
+         name = strtok_r(NULL, ",", &rest))
+        r = add_record(users, &users->members, name, gid, gid);
+    return r;
 }
 
 static int take_range(struct local_users *users, char *fields[static FIELDS])
@@ -170,6 +178,13 @@ static int compare_names(const void *a, const void *b)
     return order ? order : ORDER(x->line, y->line);
 }
 
+static int compare_members(const void *a, const void *b)
+{
+    const struct record *x = a, *y = b;
+    int order = strcmp(x->user.name, y->user.name);
+    return order ? order : ORDER(x->user.gid, y->user.gid);
+}
+
 static int compare_ranges(const void *a, const void *b)
 {
     const struct range *x = a, *y = b;
@@ -180,6 +195,14 @@ static void point_at_names(struct local_users *users, struct records *records)
 {
     for (size_t i = 0; i < records->count; i++)
         records->items[i].user.name = users->text + records->items[i].name;
+}
+
+static void sort_records(struct local_users *users, struct records *records,
+                         int (*compare)(const void *a, const void *b))
+{
+    point_at_names(users, records);
+    if (records->count)
+        qsort(records->items, records->count, sizeof(*records->items), compare);
 }
 
 static int sort_users(struct local_users *users)
@@ -234,10 +257,9 @@ int local_users_read(const char *etc, struct local_users **ret_users)
     /* Reading the groups may have moved the text. */
     point_at_names(users, &users->by_uid);
     point_at_names(users, &users->by_name);
-    point_at_names(users, &users->groups);
-    if (users->groups.count)
-        qsort(users->groups.items, users->groups.count, sizeof(*users->groups.items),
-              compare_names);
+    sort_records(users, &users->groups, compare_names);
+    sort_records(users, &users->by_gid, compare_uids);
+    sort_records(users, &users->members, compare_members);
     sort_ranges(users);
     *ret_users = users;
     return 0;
@@ -252,6 +274,8 @@ struct local_users *local_users_free(struct local_users *users)
     free(users->by_uid.items);
     free(users->by_name.items);
     free(users->groups.items);
+    free(users->by_gid.items);
+    free(users->members.items);
     free(users->ranges);
     free(users);
     return NULL;
@@ -308,9 +332,9 @@ bool local_users_group(const struct local_users *users, const char *name, uint32
     return record;
 }
 
-const struct local_user *local_users_by_uid(const struct local_users *users, uint32_t uid)
+/* Return the first record with this number, which a record of a group has as its uid, too. */
+static const struct record *find_number(const struct records *records, uint32_t uid)
 {
-    const struct records *records = &users->by_uid;
     size_t low = 0, high = records->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -319,8 +343,30 @@ const struct local_user *local_users_by_uid(const struct local_users *users, uin
         else
             high = middle;
     }
-    return low < records->count && records->items[low].user.uid == uid ? &records->items[low].user
+    return low < records->count && records->items[low].user.uid == uid ? &records->items[low]
                                                                        : NULL;
+}
+
+const struct local_user *local_users_by_uid(const struct local_users *users, uint32_t uid)
+{
+    const struct record *record = find_number(&users->by_uid, uid);
+    return record ? &record->user : NULL;
+}
+
+const char *local_users_group_name(const struct local_users *users, uint32_t gid)
+{
+    const struct record *record = find_number(&users->by_gid, gid);
+    uint32_t back;
+    return record && local_users_group(users, record->user.name, &back) && back == gid
+               ? record->user.name
+               : NULL;
+}
+
+bool local_users_is_member(const struct local_users *users, const char *name, uint32_t gid)
+{
+    const struct record probe = {.user = {.gid = gid, .name = name}};
+    return users->members.count && bsearch(&probe, users->members.items, users->members.count,
+                                           sizeof(*users->members.items), compare_members);
 }
 
 static const struct range *find_range(const struct local_users *users, uint32_t uid)

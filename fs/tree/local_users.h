@@ -30,6 +30,10 @@ bool local_users_changed(const struct local_users *users);
 /* Find the first user with this uid, or this name. NULL if there is none. */
 const struct local_user *local_users_by_uid(const struct local_users *users, uint32_t uid);
 const struct local_user *local_users_by_name(const struct local_users *users, const char *name);
+/* The name of the first group with this gid, if that name leads back to it; else NULL. */
+const char *local_users_group_name(const struct local_users *users, uint32_t gid);
+/* Whether the file group lists a user of this name in a group of this gid. */
+bool local_users_is_member(const struct local_users *users, const char *name, uint32_t gid);
 bool local_users_group(const struct local_users *users, const char *name, uint32_t *ret_gid);
 /* Return the account of a uid: the owner of the subordinate range that it is in, also of a range
  * within another range; the uid itself if it is in none, or has an entry in passwd. A range whose

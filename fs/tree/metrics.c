@@ -4,6 +4,7 @@
 
 #include "core/base/array.h"
 #include "core/base/clock.h"
+#include "core/engine/accounts.h"
 #include "core/host/host.h"
 #include "files.h"
 #include "metrics_daemon.h"
@@ -265,6 +266,42 @@ static void print_users(struct tree *tree, struct strbuf *out)
     }
 }
 
+/* Print what the first users and groups with a quota hold and have used. */
+static void print_quota_figures(struct tree *tree, enum holder_kind kind, bool hours,
+                                struct strbuf *out)
+{
+    uint32_t id, count = 0;
+    for (uint64_t from = 0;
+         count < METRICS_USERS_MAX && engine_next_quota(tree->engine, kind, from, &id);
+         from = (uint64_t)id + 1, count++) {
+        struct engine_use use = engine_use(tree->engine, kind, id, tree->now_ns);
+        const char *label = kind == HOLDER_GROUP ? "group" : "user";
+        const char *name =
+            kind == HOLDER_GROUP ? names_group(tree->names, id) : names_user(tree->names, id);
+        char held[32], day[32], week[32];
+        units_fraction_text(use.held_ppm, 1000000, held, sizeof(held));
+        units_fraction_text(use.day_ppm_s, 3600000000, day, sizeof(day));
+        units_fraction_text(use.week_ppm_s, 3600000000, week, sizeof(week));
+        if (!hours)
+            strbuf_print(out, "chronos_quota_held{%s=\"%s\"} %s\n", label, name, held);
+        for (int i = 0; hours && i < 2; i++)
+            strbuf_print(out, "chronos_quota_hours{%s=\"%s\",window=\"%s\"} %s\n", label, name,
+                         i ? "week" : "day", i ? week : day);
+    }
+}
+
+static void print_quotas(struct tree *tree, struct strbuf *out)
+{
+    for (int hours = 0; hours < 2; hours++) {
+        metrics_head(hours ? "chronos_quota_hours" : "chronos_quota_held", "gauge", NULL,
+                   hours ? "GPU-hours used and promised in this day and week."
+                         : "Devices held now, of users and groups with a quota.",
+                   out);
+        print_quota_figures(tree, HOLDER_USER, hours, out);
+        print_quota_figures(tree, HOLDER_GROUP, hours, out);
+    }
+}
+
 static void print_devices(struct tree *tree, const struct labels *labels, struct strbuf *out)
 {
     metrics_head("chronos_device_info", "gauge", NULL, "Properties of the device.", out);
@@ -282,6 +319,29 @@ static void print_devices(struct tree *tree, const struct labels *labels, struct
     print_partitions(tree, labels, out);
 }
 
+/* Print what waits for its start. */
+static void print_waiting(const struct tree *tree, struct strbuf *out)
+{
+    const struct engine *engine = tree->engine;
+    const uint64_t count = engine_waiting_count(engine);
+    const int64_t now_ns = tree->now_ns;
+    const int64_t oldest_ns = count ? now_ns - engine_oldest_waiting(engine) : 0;
+    const int64_t last_ns = count ? engine_last_start(engine) - now_ns : 0;
+    metrics_head("chronos_waiting_partitions", "gauge", NULL,
+               "Partitions that wait for their start, reservations included.", out);
+    strbuf_print(out, "chronos_waiting_partitions %llu\n", (unsigned long long)count);
+    metrics_head("chronos_oldest_wait_seconds", "gauge", "seconds",
+               "Time since the one that has waited longest was asked for.", out);
+    strbuf_print(out, "chronos_oldest_wait_seconds %lld\n", (long long)(oldest_ns / NS_PER_SECOND));
+    metrics_head("chronos_last_start_seconds", "gauge", "seconds",
+               "Time until the last of their starts.", out);
+    strbuf_print(out, "chronos_last_start_seconds %lld\n", (long long)units_seconds_up(last_ns));
+    metrics_head("chronos_promised_starts", "counter", NULL,
+               "Partitions that have waited and started since the worker did.", out);
+    strbuf_print(out, "chronos_promised_starts_total %llu\n",
+                 (unsigned long long)tree->waits.started);
+}
+
 void metrics_print(struct tree *tree, struct strbuf *out)
 {
     struct labels *labels = labels_new(tree);
@@ -291,7 +351,9 @@ void metrics_print(struct tree *tree, struct strbuf *out)
         print_devices(tree, labels, out);
     labels_free(labels);
     print_users(tree, out);
+    print_quotas(tree, out);
     print_omitted(tree, out);
+    print_waiting(tree, out);
     metrics_daemon_print(tree, out);
     strbuf_print(out, "# EOF\n");
 }

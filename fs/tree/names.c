@@ -226,3 +226,40 @@ uint32_t names_account(const struct names *names, uint32_t uid)
 {
     return local_users_account(names_cache_files(names->cache), uid);
 }
+
+const char *names_group(struct names *names, uint32_t gid)
+{
+    const struct local_users *files = names_cache_files(names->cache);
+    const char *name = local_users_group_name(files, gid);
+    if (!name || !username_spell(name, names->shown))
+        snprintf(names->shown, sizeof(names->shown), "%u", (unsigned)gid);
+    return names->shown;
+}
+
+bool names_shown_group(struct names *names, const char *word, uint32_t *ret_gid)
+{
+    char name[USERNAME_MAX + 1];
+    uint32_t gid;
+    names_cache_check(names->cache, false);
+    bool found = username_is_number(word)
+                     ? read_uid(word, &gid)
+                     : username_read(word, name) &&
+                           local_users_group(names_cache_files(names->cache), name, &gid);
+    if (!found || strcmp(names_group(names, gid), word) != 0)
+        return false;
+    *ret_gid = gid;
+    return true;
+}
+
+bool names_in_group(const struct names *names, uint32_t uid, uint32_t gid)
+{
+    const struct local_users *files = names_cache_files(names->cache);
+    const struct local_user *user = local_users_by_uid(files, uid);
+    return user && (user->gid == gid || local_users_is_member(files, user->name, gid));
+}
+
+uint32_t names_primary_group(const struct names *names, uint32_t uid, uint32_t otherwise)
+{
+    const struct local_user *user = local_users_by_uid(names_cache_files(names->cache), uid);
+    return user ? user->gid : otherwise;
+}

@@ -63,6 +63,13 @@ enum names_result names_find_user_for(struct names *names, uint32_t account, con
                                       uint32_t *ret_uid);
 /* Find a group by name, spelled or not. */
 enum names_result names_find_group(struct names *names, const char *word, uint32_t *ret_gid);
+/* The same for groups, of /etc/group alone; borrowed likewise. */
+const char *names_group(struct names *names, uint32_t gid);
+bool names_shown_group(struct names *names, const char *word, uint32_t *ret_gid);
+/* Whether the files of /etc put a user into a group; and their primary group, or `otherwise` if
+ * they are not there. Never blocks. */
+bool names_in_group(const struct names *names, uint32_t uid, uint32_t gid);
+uint32_t names_primary_group(const struct names *names, uint32_t uid, uint32_t otherwise);
 /* Return the account that a uid counts for (local_users.h). Never blocks; well under a
  * microsecond. */
 uint32_t names_account(const struct names *names, uint32_t uid);

@@ -50,7 +50,8 @@ bool tree_node_can_be_own(const struct node *node)
 
 /* The bits of a device's number beyond OWN_OBJECT_BITS are above the kind of directory. */
 #define KIND_BITS 3
-_Static_assert(DIR_KINDS <= 1 << KIND_BITS && OWN_FILES <= 1 << 6, "kinds of directories");
+_Static_assert(DIR_KINDS <= (1 << KIND_BITS) + DIR_DEVICE && OWN_FILES <= 1 << 6,
+               "kinds of directories");
 
 static bool is_device(uint64_t dir)
 {

@@ -19,6 +19,8 @@ enum dir_kind {
     DIR_DEVICE = 4,     /* object: index */
     DIR_PARTITIONS = 5, /* the links; object of a link: partition id */
     DIR_PARTITION = 6,  /* object: partition id */
+    DIR_GROUPS = 7,
+    DIR_GROUP = 8, /* object: gid */
     DIR_KINDS
 };
 

@@ -3,6 +3,7 @@
  * Walk the tree: lookup and listing. Fixed entries come from the table; dynamic ones (devices,
  * partitions, users) from the engine. See tree.h.
  */
+#include "core/engine/accounts.h"
 #include "files.h"
 
 #include <assert.h>
@@ -63,12 +64,6 @@ uint64_t tree_partition_number(const char *text, size_t length)
     return number >> NODE_OBJECT_BITS ? 0 : number;
 }
 
-static bool tree_user_exists(struct tree *tree, uint64_t uid)
-{
-    uint32_t found;
-    return engine_next_user(tree->engine, uid, &found) && found == uid;
-}
-
 bool tree_alive(struct tree *tree, const struct node *node)
 {
     if (node->file && !tree_row(tree, node))
@@ -81,7 +76,8 @@ bool tree_alive(struct tree *tree, const struct node *node)
     case DIR_DEVICE:
         return node->object < tree->device_count;
     case DIR_USER:
-        return tree_user_exists(tree, node->object);
+    case DIR_GROUP:
+        return node->object < UINT32_MAX;
     default:
         return node->object == 0;
     }
@@ -115,14 +111,22 @@ static bool lookup_partition(struct tree *tree, const struct node *dir, const ch
     return true;
 }
 
-/* Resolve only names of users with partitions: guessing names must not cause lookups or fill the
- * cache. */
+/* Resolve only names that are known: guessing names must not cause lookups or fill the cache. */
 static bool lookup_user(struct tree *tree, const char *name, struct node *ret_child)
 {
     uint32_t uid;
-    if (!names_shown_user(tree->names, name, &uid) || !tree_user_exists(tree, uid))
+    if (!names_shown_user(tree->names, name, &uid))
         return false;
     *ret_child = (struct node){.dir = DIR_USER, .object = uid};
+    return true;
+}
+
+static bool lookup_group(struct tree *tree, const char *name, struct node *ret_child)
+{
+    uint32_t gid;
+    if (!names_shown_group(tree->names, name, &gid))
+        return false;
+    *ret_child = (struct node){.dir = DIR_GROUP, .object = gid};
     return true;
 }
 
@@ -130,7 +134,10 @@ static bool lookup_user(struct tree *tree, const char *name, struct node *ret_ch
 static const struct {
     const char *name;
     enum dir_kind kind;
-} root_dirs[] = {{"config", DIR_CONFIG}, {"users", DIR_USERS}, {"partitions", DIR_PARTITIONS}};
+} root_dirs[] = {{"config", DIR_CONFIG},
+                 {"users", DIR_USERS},
+                 {"groups", DIR_GROUPS},
+                 {"partitions", DIR_PARTITIONS}};
 #define ROOT_DIRS (sizeof(root_dirs) / sizeof(root_dirs[0]))
 
 static bool lookup_root_dir(const char *name, struct node *ret_child)
@@ -159,6 +166,8 @@ bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
         return lookup_root_dir(name, ret_child) || lookup_device(tree, name, ret_child);
     case DIR_USERS:
         return lookup_user(tree, name, ret_child);
+    case DIR_GROUPS:
+        return lookup_group(tree, name, ret_child);
     case DIR_DEVICE:
     case DIR_PARTITIONS:
         return lookup_partition(tree, dir, name, ret_child);
@@ -191,12 +200,29 @@ static bool next_partition(struct tree *tree, const struct node *dir, uint64_t a
 static bool next_user(struct tree *tree, uint64_t from, char *name, size_t size,
                       struct node *ret_child, uint64_t *ret_cookie)
 {
-    uint32_t uid;
-    if (!engine_next_user(tree->engine, from, &uid))
+    uint32_t uid = UINT32_MAX, other;
+    if (from >= UINT32_MAX)
+        return false;
+    engine_next_user(tree->engine, from, &uid);
+    if (engine_next_quota(tree->engine, HOLDER_USER, from, &other) && other < uid)
+        uid = other;
+    if (uid == UINT32_MAX)
         return false;
     snprintf(name, size, "%s", names_user(tree->names, uid));
     *ret_child = (struct node){.dir = DIR_USER, .object = uid};
     *ret_cookie = COOKIE_CHILDREN + (uint64_t)uid + 1;
+    return true;
+}
+
+static bool next_group(struct tree *tree, uint64_t from, char *name, size_t size,
+                       struct node *ret_child, uint64_t *ret_cookie)
+{
+    uint32_t gid;
+    if (!engine_next_quota(tree->engine, HOLDER_GROUP, from, &gid))
+        return false;
+    snprintf(name, size, "%s", names_group(tree->names, gid));
+    *ret_child = (struct node){.dir = DIR_GROUP, .object = gid};
+    *ret_cookie = COOKIE_CHILDREN + (uint64_t)gid + 1;
     return true;
 }
 
@@ -240,6 +266,8 @@ bool tree_next_child(struct tree *tree, const struct node *dir, uint64_t cookie,
         return next_in_root(tree, key, name, size, ret_child, ret_cookie);
     case DIR_USERS:
         return next_user(tree, key, name, size, ret_child, ret_cookie);
+    case DIR_GROUPS:
+        return next_group(tree, key, name, size, ret_child, ret_cookie);
     case DIR_DEVICE:
     case DIR_PARTITIONS:
         return next_partition(tree, dir, key, name, size, ret_child, ret_cookie);
@@ -254,6 +282,8 @@ struct node tree_parent(struct tree *tree, const struct node *dir)
     const struct partition *partition;
     if (dir->dir == DIR_USER) {
         parent.dir = DIR_USERS;
+    } else if (dir->dir == DIR_GROUP) {
+        parent.dir = DIR_GROUPS;
     } else if (dir->dir == DIR_PARTITION && (partition = tree_partition(tree, dir))) {
         parent.dir = DIR_DEVICE;
         parent.object = partition->shares[0].device;

@@ -6,6 +6,7 @@
 #ifndef CHRONOS_TREE_TREE_H
 #define CHRONOS_TREE_TREE_H
 
+#include "core/gpu/gpu.h"
 #include "counters.h"
 #include "event_log.h"
 #include "node.h"
@@ -40,6 +41,17 @@ extern const struct directory tree_table[DIR_KINDS];
 
 #define TREE_FILES_MAX 32 /* most files of a directory; tree_init asserts it */
 
+/* Changes of what waits for its start; waits.h. */
+struct tree_waits {
+    uint64_t last_seq;                    /* number of the last event about it */
+    uint64_t seq;                         /* the same, as shown to pollers */
+    uint64_t device_seq[TREE_DEVICE_MAX]; /* the same of each device */
+    uint64_t started;                     /* how many have started since the worker began */
+    /* since `seq` */
+    uint32_t moved[TREE_DEVICE_MAX];
+    bool touched[TREE_DEVICE_MAX];
+};
+
 /* The state that files show and change. Owned by the loop thread; everything that it points to is
  * borrowed. */
 struct tree {
@@ -56,6 +68,7 @@ struct tree {
     uint32_t device_count;
     struct event_log events, history;
     struct counters counters;
+    struct tree_waits waits;
     struct event_log chain; /* the lines of the partition that was looked at last */
     struct strbuf scratch;
     const struct strbuf *shown;       /* content of a file, set by tree_show */

@@ -15,6 +15,7 @@ ROWS = {
     'max_partitions': ('1000', [('2', '2'), ('max', 'max'), ('1000', '1000')], ['0', '-1', 'x']),
     'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
     'admin_group': ('none', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
+    'half_life': ('604800', [('3600', '3600'), ('7d', '604800')], ['0', 'max', 'x']),
     'default_on_expiry': ('term', [('none', 'none'), ('kill', 'kill'), ('term', 'term')], ['x']),
     'allowed_on_expiry': ('none term kill', [('kill term', 'term kill'), ('none', 'none')],
                           ['x', 'none,kill']),
@@ -27,6 +28,10 @@ ROWS = {
     'watchdog_interval': ('10', [('1', '1'), ('1m', '60')], ['0', 'max', 'x']),
     'watchdog_grace': ('60', [('0', '0'), ('2m', '120')], ['-1', 'x']),
     'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
+    'placement': ('pack', [('spread', 'spread'), ('pack', 'pack')], ['x', 'best']),
+    'promise_slack': ('0', [('0.5', '0.5'), ('2', '2'), ('0', '0')], ['-1', 'max', 'x']),
+    'forward': ('100', [('20', '20'), ('max', 'max'), ('100', '100')], ['0', '-1', 'x']),
+    'reorder': ('50', [('10', '10'), ('50', '50')], ['0', 'max', 'x']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
     'drain': ('off', [('on', 'on'), ('off', 'off')], ['yes', '1', 'on off']),
@@ -34,7 +39,7 @@ ROWS = {
 
 
 def rows(mount):
-    equal(sorted(os.listdir(mount.at('config'))), sorted(ROWS))
+    equal(sorted(os.listdir(mount.at('config'))), sorted([*ROWS, 'quota']))
     for file, (default, good, bad) in ROWS.items():
         before = mount.read('config', file)
         if default is not None:
@@ -104,7 +109,8 @@ def enforced(mount):
     check('at most 2' in alice.call(mount.status), alice.call(mount.status))
     equal(bob.outcome(mount.ask, '1M 60'), 'ok')
     equal(lib.root.outcome(mount.ask, '1M 60 user=alice'), 'ok')
-    equal(mount.read('users', 'alice', 'usage'), f'partitions 3\nmemory_bytes {3 << 20}')
+    equal(mount.read('users', 'alice', 'usage').splitlines()[:2],
+          ['partitions 3', f'memory_bytes {3 << 20}'])
     mount.write('1000', 'config', 'max_partitions')
     mount.release_all()
 

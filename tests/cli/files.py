@@ -554,7 +554,7 @@ class Mistakes(Case):
         self.assertEqual(self.answer("-h"), out)
         self.assertEqual(self.answer("help", "create"), self.answer("create", "--help"))
         self.assertEqual(self.answer("help", "create"), self.answer("create", "0", "-h"))
-        self.assertTrue(self.answer("help", "create").startswith("Usage: chronos create DEVICE"))
+        self.assertTrue(self.answer("help", "create").startswith("Usage: chronos create [DEVICE]"))
         for command in out.split("Commands:\n")[1].split("\n\n")[0].splitlines():
             self.assertIn("Usage: chronos " + command.split()[0],
                           self.answer("help", command.split()[0]))

@@ -199,14 +199,17 @@ class Completion(unittest.TestCase):
 
     def test_commands(self):
         self.assertEqual(self.complete(""), commands())
-        self.assertEqual(self.complete("re"), ["release", "report"])
+        self.assertEqual(self.complete("re"), ["reserve", "release", "report"])
         self.assertEqual(self.complete("help", "st"), ["stats"])
 
     def test_options(self):
         for command in commands():
-            expected = [option.split("--")[1].split()[0] for option in options(command)]
+            expected = [re.split(r"[ \[]", option.split("--")[1])[0] for option in options(command)]
+            self.assertEqual(len(expected), len(set(expected)), "one option, one row")
             self.assertEqual(self.complete(command, "--"), ["--" + name for name in expected])
         self.assertEqual(self.complete("create", "--us"), ["--user"])
+        # a value that can be left out is no word of its own
+        self.assertEqual(self.complete("create", "--wait", ""), ["gpu0", "gpu1", "any"])
 
     def test_devices(self):
         self.assertEqual(self.complete("available", ""), ["gpu0", "gpu1"])

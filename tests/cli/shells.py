@@ -24,7 +24,7 @@ def commands():
 
 def options(command):
     rows = chronos("help", command).out.split("\nOptions:\n")[1].splitlines()
-    return sorted(word.rstrip(",") for row in rows for word in row.split()[:2]
+    return sorted(word.rstrip(",").partition("[")[0] for row in rows for word in row.split()[:2]
                   if row.startswith("  -") and word.startswith("--"))
 
 
@@ -47,7 +47,7 @@ class Shell:
                                   PATH=f"{cls.directory.name}:{os.environ['PATH']}")
 
     def test_commands(self):
-        self.assertEqual(self.complete("re"), ["release", "report"])
+        self.assertEqual(self.complete("re"), ["release", "report", "reserve"])
         self.assertEqual(self.complete(""), sorted(commands()))
         self.assertEqual(self.complete("help st"), ["stats"])
 

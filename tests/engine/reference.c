@@ -209,16 +209,15 @@ static int can_give(const struct reference *reference, int64_t now_ns, const str
 static int choose(const struct reference *reference, int64_t now_ns, const struct caller *caller,
                   const struct request *request, uint32_t *ret_device)
 {
-    uint64_t best_free = 0, best_memory = 1, free_bytes;
+    uint64_t best_left = 0, free_bytes;
     int code = REFUSED_BUSY;
 
     for (uint32_t i = 0; i < reference->device_count; i++) {
-        uint64_t memory = reference->devices[i].memory_bytes;
         int r = can_give(reference, now_ns, caller, i, request, &free_bytes);
+        uint64_t left = free_bytes - bytes_of(request, reference->devices[i].memory_bytes);
 
-        if (!r && (code != 0 || free_bytes * best_memory > best_free * memory)) {
-            best_free = free_bytes;
-            best_memory = memory;
+        if (!r && (code != 0 || left < best_left)) {
+            best_left = left;
             *ret_device = i;
             code = 0;
         } else if (code != 0 && (r == REFUSED_NO_SPACE || code == REFUSED_BUSY)) {

@@ -237,9 +237,10 @@ START_TEST(other_refusals_of_create)
 }
 END_TEST
 
-START_TEST(any_device_takes_the_freest)
+START_TEST(any_device_takes_the_best_fit)
 {
-    static const uint32_t shares[] = {1, 2, 1, 2}; /* gpu0 is absent, gpu3 too small */
+    static const char *const asked[] = {"20B 60", "40B 60", "8B 60", "45B 60"};
+    static const uint32_t taken[] = {1, 1, 3, 2}; /* gpu0 is absent */
     uint64_t id;
 
     engine = new_engine();
@@ -248,22 +249,76 @@ START_TEST(any_device_takes_the_freest)
     add_device(engine, 200, true);
     add_device(engine, 10, true);
     for (size_t i = 0; i < 4; i++) {
-        id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, i % 2 ? "40B 60" : "20B 60");
-        ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, shares[i]);
+        id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, asked[i]);
+        ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, taken[i]);
     }
     engine_events_free(engine_take_events(engine));
-    /* gpu1 has 60 of 100, gpu2 120 of 200: a tie; gpu3 all of 10 */
-    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "150B 60", &why, &id), REFUSED_NO_SPACE, "");
+    /* gpu1 has 40 of 100 left, gpu2 155 of 200, gpu3 2 of 10 */
+    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "160B 60", &why, &id), REFUSED_NO_SPACE, "");
     ck_assert_str_eq(why.message,
-                     "Not enough available memory: 150 B of one device was asked for, at most 1.00 "
-                     "(10 B of gpu3) is free; 0.75 of gpu2 is free from T60, when p2 ends.");
+                     "Not enough available memory: 160 B of one device was asked for, at most 0.78 "
+                     "(155 B of gpu2) is free; 0.80 of gpu2 is free from T60, when p4 ends.");
     refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "201B 60", &why, &id), REFUSED_NO_SPACE, "");
     ck_assert_str_eq(why.message, "Not enough available memory: 201 B was asked for, no device "
                                   "has more than 200 B."); /* an absent one does not count */
     id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "11B 60");
     ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 1);
     id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "50% 60");
-    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 3);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 2);
+    engine_free(engine);
+}
+END_TEST
+
+/* The least loaded device, but an empty one only if no other has room or more than two are. */
+START_TEST(spread_keeps_whole_devices)
+{
+    static const struct {
+        const char *asked;
+        uint32_t taken;
+    } steps[] = {
+        {"0.1 60 spread", 0},               /* four are empty */
+        {"0.1 60 spread", 1},               /* three */
+        {"0.2 60 spread", 0},               /* two: of the others the least loaded, by index */
+        {"0.1 60 spread", 1},               /* 0.3 and 0.1 are taken */
+        {"0.8 60 spread", 1},               /* nothing else has room but the empty ones */
+        {"0.75 60 spread", 2},              /* only they have */
+        {"0.1 60 prefer=gpu3", 3},          /* though gpu1 fits better */
+        {"0.9 60 prefer=gpu2,3", 3},        /* gpu2 has no room */
+        {"0.1 60 spread prefer=gpu2,0", 0}, /* among those preferred the rule decides */
+        {"0.2 60 prefer=gpu1", 2},          /* the others if those preferred have no room */
+    };
+    uint64_t id;
+
+    engine = new_engine();
+    for (int i = 0; i < 4; i++)
+        add_device(engine, 1000, true);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, steps[i].asked);
+        ck_assert_msg(engine_find(engine, id)->shares[0].device == steps[i].taken,
+                      "step %zu: gpu%u", i, engine_find(engine, id)->shares[0].device);
+    }
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(placement_is_a_policy)
+{
+    struct refusal reason;
+
+    engine = new_engine();
+    add_device(engine, 1000, true);
+    add_device(engine, 1000, true);
+    grant(engine, 0, &alice, 0, "0.5 60");
+    grant(engine, 0, &alice, 1, "0.1 60");
+    ck_assert_int_eq(
+        engine_set(engine, ENGINE_CALL(0, 0, &admin, &reason), "config/placement", "spread"), 0);
+    uint64_t id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "0.1 60");
+    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 1);
+    id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "0.1 60 pack");
+    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 0);
+    ck_assert_int_eq(
+        engine_set(engine, ENGINE_CALL(0, 0, &admin, &reason), "config/placement", "wide"),
+        REFUSED_INVALID);
     engine_free(engine);
 }
 END_TEST
@@ -616,7 +671,9 @@ int main(void)
         expiry_is_in_order,
         no_space_reports_when,
         other_refusals_of_create,
-        any_device_takes_the_freest,
+        any_device_takes_the_best_fit,
+        spread_keeps_whole_devices,
+        placement_is_a_policy,
         resize,
         changes_of_the_end,
         extending_needs_room,

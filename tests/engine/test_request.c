@@ -38,6 +38,29 @@ START_TEST(a_whole_request)
 }
 END_TEST
 
+START_TEST(several_devices)
+{
+    struct request got = parsed("0.5 3600 gpus=2");
+
+    ck_assert_uint_eq(got.gpus.count, 2);
+    ck_assert_uint_eq(got.gpus.named.count, 0);
+    got = parsed("0.5 3600 gpus=3,gpu10,0 prefer=gpu7,1 pack");
+    ck_assert_uint_eq(got.gpus.count, 3);
+    ck_assert_uint_eq(got.gpus.named.count, 3);
+    ck_assert_uint_eq(got.gpus.named.device[0], 3);
+    ck_assert_uint_eq(got.gpus.named.device[1], 10);
+    ck_assert_uint_eq(got.gpus.named.device[2], 0);
+    ck_assert_uint_eq(got.prefer.count, 2);
+    ck_assert_uint_eq(got.prefer.device[0], 7);
+    ck_assert_uint_eq(got.prefer.device[1], 1);
+    ck_assert(got.pack && !got.spread);
+    got = parsed("0.5 3600 gpus=gpu1 spread");
+    ck_assert_uint_eq(got.gpus.count, 1);
+    ck_assert_uint_eq(got.gpus.named.device[0], 1);
+    ck_assert(got.spread && !got.pack);
+}
+END_TEST
+
 START_TEST(other_requests_are_refused)
 {
     static const struct {
@@ -61,11 +84,20 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600 7200", "7200"},
         {"0.5 3600 0.5", "an extra number"},
         {"0.5 3600 .5", "an extra number"},
-        {"0.5 3600 bogus", "user=, name=, on_expiry=, grace=, warn=, "},
+        {"0.5 3600 bogus", "user=, name=, group=, on_expiry=, grace=, warn=, "},
         {"0.5 3600 bogus", "hold"},
-        {"0.5 3600 start=+2h", "start=+2h"},
-        {"0.5 3600 queue", "queue"},
-        {"0.5 3600 priority=high", "priority=high"},
+        {"0.5 3600 start", "start=TIME"},
+        {"0.5 3600 queue=1", "queue takes no value"},
+        {"0.5 3600 wait=soon", "\"soon\" is not a duration"},
+        {"0.5 3600 wait=0", "at least 1 second"},
+        {"0.5 3600 priority=urgent", "write low, normal or high"},
+        {"0.5 3600 queue start=+2h", "start= and queue exclude each other"},
+        {"0.5 3600 every=day", "every= repeats a start"},
+        {"0.5 3600 start=+2h skip", "skip is about what repeats"},
+        {"0.5 3600 start=+2h until=2026-12-24", "until= is about what repeats"},
+        {"0.5 3600 times=3", "times= is about what repeats"},
+        {"0.5 3600 start=+2h every=day times=2 name=a unique", "every= and unique exclude"},
+        {"0.5 3600 start=+2h wait=60", "start= and wait= exclude each other"},
         {"0.5 3600 =", "not a known word"},
         {"0.5 3600 =x", "not a known word"},
         {"0.5 3600 Hold", "Hold"},
@@ -74,6 +106,23 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600 hold hold", "hold appears twice"},
         {"0.5 3600 name=a name=a", "name appears twice"},
         {"0.5 3600 user=a user=b", "user appears twice"},
+        {"0.5 3600 gpus", "gpus needs a value"},
+        {"0.5 3600 gpus=", "gpus needs a value"},
+        {"0.5 3600 gpus=0", "gpus=gpu0"},
+        {"0.5 3600 gpus=-1", "not a device"},
+        {"0.5 3600 gpus=0,", "not a device"},
+        {"0.5 3600 gpus=,0", "not a device"},
+        {"0.5 3600 gpus=0,,1", "not a device"},
+        {"0.5 3600 gpus=0,gpu0", "gpu0 is named twice"},
+        {"0.5 3600 gpus=00", "not a device"},
+        {"0.5 3600 gpus=gpu", "not a device"},
+        {"0.5 3600 gpus=gpux", "not a device"},
+        {"0.5 3600 gpus=9999999", "not a device"},
+        {"0.5 3600 gpus=2 gpus=0,1", "gpus appears twice"},
+        {"0.5 3600 prefer=any", "not a device"},
+        {"0.5 3600 prefer=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", "More than 16"},
+        {"0.5 3600 pack=1", "pack takes no value"},
+        {"0.5 3600 pack spread", "exclude each other"},
         {"0.5 3600 on_expiry=none on_expiry=none", "on_expiry appears twice"},
         {"0.5 3600 name", "name=LABEL"},
         {"0.5 3600 name=", "name=LABEL"},
@@ -360,14 +409,9 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_whole_request,
-        other_requests_are_refused,
-        lengths_have_limits,
-        messages_fit,
-        labels,
-        policy_defaults,
-        policy_values,
-        policy_refusals,
+        a_whole_request,     several_devices, other_requests_are_refused,
+        lengths_have_limits, messages_fit,    labels,
+        policy_defaults,     policy_values,   policy_refusals,
     };
 
     return check_run_tests("request", NULL, NULL, tests, ARRAY_COUNT(tests));

@@ -49,16 +49,46 @@ static int see_setting(void *context, const char *key, const char *value)
     return 0;
 }
 
-static int see_partition(void *context, const struct partition *p,
-                         const struct store_device *device, const struct store_usage *usage)
+static void see_shares(const struct partition *p, const struct store_device *const *devices)
 {
+    if (p->share_count == 0 || p->share_count > SHARE_MAX)
+        die("a partition has no shares, or too many");
+    for (uint32_t i = 0; i < p->share_count; i++) {
+        line_is_good(devices[i]->key, sizeof(devices[i]->key));
+        line_is_good(devices[i]->name, sizeof(devices[i]->name));
+        if (p->shares[i].memory_bytes == 0 || p->shares[i].memory_bytes > INT64_MAX ||
+            p->shares[i].compute_ppm > 1000000 || devices[i]->bytes == 0 ||
+            devices[i]->key[0] == '\0')
+            die("a share cannot be true");
+        for (uint32_t j = 0; j < i; j++)
+            if (devices[i] == devices[j])
+                die("two shares are on one device");
+    }
+}
+
+static void see_waiting(const struct store_partition *stored)
+{
+    if (!stored->waiting != (stored->partition.state != PARTITION_PENDING))
+        die("it waits, or it does not");
+    if (stored->waiting && (!waiting_is_sound(stored->waiting) ||
+                            stored->waiting->promised_ns < stored->partition.start_ns))
+        die("what waits cannot be true");
+    for (size_t i = 0; i < stored->barred.count; i++)
+        line_is_good(stored->barred.devices[i]->key, sizeof(stored->barred.devices[i]->key));
+    for (size_t i = 0; i < stored->preferred.count; i++)
+        line_is_good(stored->preferred.devices[i]->key, sizeof(stored->preferred.devices[i]->key));
+}
+
+static int see_partition(void *context, const struct store_partition *stored)
+{
+    const struct partition *p = &stored->partition;
     struct seen *seen = context;
-    line_is_good(device->key, sizeof(device->key));
-    line_is_good(device->name, sizeof(device->name));
+    see_shares(p, stored->devices);
+    see_waiting(stored);
     line_is_good(p->name, sizeof(p->name));
-    if (p->id <= seen->last_id || p->shares[0].memory_bytes == 0 || p->end_ns <= p->start_ns ||
-        p->mode > 07777 || device->bytes == 0 || device->key[0] == '\0' ||
-        usage->peak_bytes > INT64_MAX || usage->gpu_ns > INT64_MAX || !ending_is_sound(p))
+    if (p->id <= seen->last_id || p->end_ns <= p->start_ns || p->mode > 07777 ||
+        stored->usage.peak_bytes > INT64_MAX || stored->usage.gpu_ns > INT64_MAX ||
+        !ending_is_sound(p))
         die("a partition cannot be true");
     seen->last_id = p->id;
     return 0;
@@ -76,8 +106,9 @@ static int see_history(void *context, const struct store_history *entry)
 {
     struct seen *seen = context;
     if (!event_kind_is_end(entry->how) || entry->partition.id == 0 ||
-        entry->partition.change_seq <= seen->last_seq || entry->device.bytes == 0)
+        entry->partition.change_seq <= seen->last_seq)
         die("history cannot be true");
+    see_shares(&entry->partition, entry->devices);
     seen->last_seq = entry->partition.change_seq;
     return 0;
 }

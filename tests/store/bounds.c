@@ -58,7 +58,7 @@ static size_t entries_of(uint32_t uid)
 {
     size_t count = 0;
     for (size_t i = 0; i < kept.history_count; i++)
-        count += kept.history[i].partition.uid == uid;
+        count += kept.history[i].entry.partition.uid == uid;
     return count;
 }
 
@@ -74,7 +74,7 @@ START_TEST(one_account)
     ck_assert_uint_le(entries_of(1), STORE_HISTORY_ACCOUNT_MAX + SLACK);
     ck_assert_uint_eq(entries_of(2), 100); /* though they are the oldest */
     ck_assert_uint_eq(entries_of(3), 5);
-    ck_assert_uint_eq(kept.history[kept.history_count - 6].partition.id,
+    ck_assert_uint_eq(kept.history[kept.history_count - 6].entry.partition.id,
                       last); /* the newest stay */
     /* After a start the entries are counted again. */
     for (int round = 0; round < 4; round++) {

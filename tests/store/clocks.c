@@ -176,11 +176,10 @@ static void tick(void)
     save();
 }
 
-static int restore(void *context, const struct partition *partition,
-                   const struct store_device *device, const struct store_usage *usage)
+static int restore(void *context, const struct store_partition *stored)
 {
-    struct partition copy = *partition;
-    (void)context, (void)device, (void)usage;
+    struct partition copy = stored->partition;
+    (void)context;
     copy.shares[0].device = 0;
     HOLDS(copy.start_ns <= now_ns());
     check_end(grant_of(copy.id), copy.end_ns);

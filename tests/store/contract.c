@@ -117,7 +117,7 @@ START_TEST(ends_are_history)
     ck_assert_uint_eq(kept.partitions[0].p.id, 5);
     ck_assert_uint_eq(kept.history_count, 4);
     for (uint64_t i = 0; i < 4; i++) {
-        const struct store_history *entry = &kept.history[i];
+        const struct store_history *entry = &kept.history[i].entry;
         ck_assert_uint_eq(entry->partition.id, 4 - i); /* the order of their ends */
         ck_assert_int_eq(entry->how, ends[i]);
         ck_assert_uint_eq(entry->by_uid, 77);
@@ -132,14 +132,14 @@ START_TEST(ends_are_history)
         ck_assert_int_eq(entry->partition.warn.ns, 77);
         ck_assert_uint_eq(entry->partition.warn.signal, SIGUSR2);
         ck_assert_uint_eq(entry->partition.state, i % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE);
-        ck_assert_str_eq(entry->device.key, "key1");
-        ck_assert_str_eq(entry->device.name, "dev1");
-        ck_assert_uint_eq(entry->device.bytes, UINT64_C(80) << 30);
+        ck_assert_str_eq(kept.history[i].device.key, "key1");
+        ck_assert_str_eq(kept.history[i].device.name, "dev1");
+        ck_assert_uint_eq(kept.history[i].device.bytes, UINT64_C(80) << 30);
     }
     reopen_at(_i, &boot, 2);
     ck_assert_uint_eq(kept.history_count, 2);
-    ck_assert_uint_eq(kept.history[0].partition.id, 2);
-    ck_assert_uint_eq(kept.history[1].partition.id, 1);
+    ck_assert_uint_eq(kept.history[0].entry.partition.id, 2);
+    ck_assert_uint_eq(kept.history[1].entry.partition.id, 1);
     reopen_at(_i, &boot, 0);
     ck_assert_uint_eq(kept.history_count, 0);
 }
@@ -320,10 +320,10 @@ START_TEST(usage)
     ck_assert_uint_eq(kept.partitions[0].usage.peak_bytes, 100);
     ck_assert_uint_eq(kept.partitions[0].usage.gpu_ns, 7);
     ck_assert_uint_eq(kept.history_count, 2);
-    ck_assert_uint_eq(kept.history[0].usage.peak_bytes, 300);
-    ck_assert_uint_eq(kept.history[0].usage.gpu_ns, 20);
-    ck_assert_uint_eq(kept.history[1].usage.peak_bytes, 8);
-    ck_assert_uint_eq(kept.history[1].usage.gpu_ns, 9);
+    ck_assert_uint_eq(kept.history[0].entry.usage.peak_bytes, 300);
+    ck_assert_uint_eq(kept.history[0].entry.usage.gpu_ns, 20);
+    ck_assert_uint_eq(kept.history[1].entry.usage.peak_bytes, 8);
+    ck_assert_uint_eq(kept.history[1].entry.usage.gpu_ns, 9);
     ck_assert_uint_eq(kept.counters.next_seq, 7);
     give_devices(3, &boot);
     attempt_usage(&attempt, 1, 101, 8); /* nothing of a refused batch is stored */

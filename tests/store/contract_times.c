@@ -13,7 +13,7 @@ START_TEST(retention)
     short_life(21, 11, 10 * DAY_NS, 4 * DAY_NS + 1);
     reopen(_i);
     ck_assert_uint_eq(kept.history_count, 5);
-    ck_assert_uint_eq(kept.history[0].partition.id, 7);
+    ck_assert_uint_eq(kept.history[0].entry.partition.id, 7);
     ck_assert_uint_eq(kept.counters.next_id, 12);
 }
 END_TEST
@@ -148,11 +148,11 @@ START_TEST(history_of_a_clock_set_back)
     commit_well();
     struct store_clock back = {"boot-1", boot.offset_ns - 2 * HOUR_NS, 130 * S_NS};
     reopen_at(_i, &back, 10);
-    ck_assert_int_eq(kept.history[0].partition.end_ns, 100 * S_NS);
-    ck_assert_int_eq(kept.history[0].end_wall_ns, boot.offset_ns + 100 * S_NS);
+    ck_assert_int_eq(kept.history[0].entry.partition.end_ns, 100 * S_NS);
+    ck_assert_int_eq(kept.history[0].entry.end_wall_ns, boot.offset_ns + 100 * S_NS);
     struct store_clock next = {"boot-2", boot.offset_ns - DAY_NS, 20 * S_NS};
     reopen_at(_i, &next, 10);
-    ck_assert_int_le(kept.history[0].partition.end_ns, 20 * S_NS);
+    ck_assert_int_le(kept.history[0].entry.partition.end_ns, 20 * S_NS);
 }
 END_TEST
 
@@ -166,7 +166,7 @@ START_TEST(wall_clock_set)
     short_life(2, 2, 100, INT64_MAX);
     reopen(_i);
     ck_assert_int_eq(kept.partitions[0].p.end_ns, HOUR_NS); /* same boot: same numbers */
-    ck_assert_int_eq(kept.history[0].end_wall_ns, later.offset_ns + 100);
+    ck_assert_int_eq(kept.history[0].entry.end_wall_ns, later.offset_ns + 100);
     struct store_clock next = {"boot-2", later.offset_ns + 7, 0};
     reopen_at(_i, &next, 10);
     ck_assert_int_eq(kept.partitions[0].p.end_ns, HOUR_NS - 7);

@@ -58,7 +58,11 @@ void same_partition(const struct partition *a, const struct partition *b)
     ck_assert_int_eq(a->warn.ns, b->warn.ns);
     ck_assert_uint_eq(a->warn.signal, b->warn.signal);
     ck_assert_uint_eq(a->state, b->state);
-    ck_assert_uint_eq(a->shares[0].memory_bytes, b->shares[0].memory_bytes);
+    ck_assert_uint_eq(a->share_count, b->share_count);
+    for (uint32_t i = 0; i < a->share_count; i++) {
+        ck_assert_uint_eq(a->shares[i].memory_bytes, b->shares[i].memory_bytes);
+        ck_assert_uint_eq(a->shares[i].compute_ppm, b->shares[i].compute_ppm);
+    }
     ck_assert_int_eq(a->start_ns, b->start_ns);
     ck_assert_int_eq(a->end_ns, b->end_ns);
     ck_assert_int_eq(a->created_wall_ns, b->created_wall_ns);
@@ -67,6 +71,22 @@ void same_partition(const struct partition *a, const struct partition *b)
     ck_assert_uint_eq(a->creator_uid, b->creator_uid);
     ck_assert_int_eq(a->creator_pid, b->creator_pid);
     ck_assert_str_eq(a->name, b->name);
+}
+
+void same_waiting(const struct waiting *a, const struct waiting *b)
+{
+    ck_assert_int_eq(a->promised_ns, b->promised_ns);
+    ck_assert_int_eq(a->asked_ns, b->asked_ns);
+    ck_assert_int_eq(a->give_up_ns, b->give_up_ns);
+    ck_assert_int_eq(a->fixed_wall_ns, b->fixed_wall_ns);
+    ck_assert_int_eq(a->amount.is_share, b->amount.is_share);
+    ck_assert_uint_eq(a->amount.digits, b->amount.digits);
+    ck_assert_uint_eq(a->amount.scale, b->amount.scale);
+    ck_assert_uint_eq(a->amount.bytes, b->amount.bytes);
+    ck_assert_uint_eq(a->priority, b->priority);
+    ck_assert_int_eq(a->fixed, b->fixed);
+    ck_assert_int_eq(a->anywhere, b->anywhere);
+    ck_assert_int_eq(a->spread, b->spread);
 }
 
 /* -- files --------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ int commit(void);
 
 /* Assert that everything except device and change_seq is equal. */
 void same_partition(const struct partition *a, const struct partition *b);
+/* Assert that everything except the devices ruled out is equal. */
+void same_waiting(const struct waiting *a, const struct waiting *b);
 
 /* -- of a file ------------------------------------------------------------------ */
 

@@ -35,13 +35,34 @@ static int keep_setting(void *context, const char *key, const char *value)
     return told(kept);
 }
 
-static int keep_partition(void *context, const struct partition *partition,
-                          const struct store_device *device, const struct store_usage *usage)
+static void keep_keys(const struct partition *p, const struct store_device *const *devices,
+                      char keys[SHARE_MAX][160])
+{
+    for (uint32_t i = 0; i < p->share_count; i++)
+        snprintf(keys[i], sizeof(keys[i]), "%s", devices[i]->key);
+}
+
+static void keep_set(const struct store_device_set *set, char keys[8][160])
+{
+    for (size_t i = 0; i < set->count && i < 8; i++)
+        snprintf(keys[i], sizeof(keys[i]), "%s", set->devices[i]->key);
+}
+
+static int keep_partition(void *context, const struct store_partition *stored)
 {
     struct kept *kept = context;
     kept->partitions = grow(kept->partitions, kept->partition_count, sizeof(*kept->partitions));
     struct kept_partition *p = &kept->partitions[kept->partition_count++];
-    *p = (struct kept_partition){*partition, *device, *usage};
+    *p = (struct kept_partition){.p = stored->partition,
+                                 .device = *stored->devices[0],
+                                 .barred_count = stored->barred.count,
+                                 .preferred_count = stored->preferred.count,
+                                 .usage = stored->usage};
+    keep_keys(&stored->partition, stored->devices, p->keys);
+    if (stored->waiting)
+        p->waiting = *stored->waiting;
+    keep_set(&stored->barred, p->barred);
+    keep_set(&stored->preferred, p->preferred);
     return told(kept);
 }
 
@@ -57,7 +78,9 @@ static int keep_history(void *context, const struct store_history *entry)
 {
     struct kept *kept = context;
     kept->history = grow(kept->history, kept->history_count, sizeof(*kept->history));
-    kept->history[kept->history_count++] = *entry;
+    struct kept_history *one = &kept->history[kept->history_count++];
+    *one = (struct kept_history){.entry = *entry, .device = *entry->devices[0]};
+    keep_keys(&entry->partition, entry->devices, one->keys);
     return told(kept);
 }
 
@@ -151,6 +174,14 @@ struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum eve
     return event;
 }
 
+struct engine_event *attempt_wait(struct attempt *attempt, uint64_t seq, enum event_kind kind,
+                                  const struct partition *after, const struct waiting *waiting)
+{
+    struct engine_event *event = attempt_add(attempt, seq, kind, after, NULL);
+    event->waiting_after = *waiting;
+    return event;
+}
+
 struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
                                   const struct partition *about, bool moves, const char *line)
 {
@@ -201,6 +232,26 @@ struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns)
                               .created_wall_ns = 1795226304146806967,
                               .creator_uid = 1000,
                               .creator_pid = 4711};
+}
+
+struct partition partition_waits(uint64_t id, int64_t start_ns, int64_t end_ns, uint32_t shares)
+{
+    struct partition p = partition_make(id, start_ns, end_ns);
+    p.state = PARTITION_PENDING;
+    p.share_count = shares;
+    for (uint32_t i = 0; i < shares; i++)
+        p.shares[i] = (struct share){.device = i, .memory_bytes = (5 + i) << 20};
+    return p;
+}
+
+struct waiting waiting_make(int64_t promised_ns)
+{
+    return (struct waiting){.promised_ns = promised_ns,
+                            .asked_ns = -7,
+                            .give_up_ns = INT64_MAX,
+                            .amount = {true, 25, 100, 0},
+                            .priority = PRIORITY_NORMAL,
+                            .anywhere = true};
 }
 
 void devices_make(struct store_device *devices, uint32_t count)

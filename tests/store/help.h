@@ -16,8 +16,18 @@
 
 struct kept_partition {
     struct partition p;
-    struct store_device device;
+    struct store_device device; /* the first of its devices */
+    char keys[SHARE_MAX][160];  /* of all of them */
+    struct waiting waiting;     /* all zero: it does not wait */
+    char barred[8][160];        /* keys of devices that are ruled out for it */
+    char preferred[8][160];     /* likewise: those that it prefers */
+    size_t barred_count, preferred_count;
     struct store_usage usage;
+};
+struct kept_history {
+    struct store_history entry; /* its pointers are not valid */
+    char keys[SHARE_MAX][160];
+    struct store_device device;
 };
 struct kept_setting {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
@@ -36,7 +46,7 @@ struct kept {
     struct kept_setting *settings;
     struct kept_partition *partitions;
     struct kept_guest *guests;
-    struct store_history *history;
+    struct kept_history *history;
     struct kept_line *lines;
     struct store_reply *replies;
     size_t setting_count, partition_count, guest_count, history_count, line_count, reply_count;
@@ -65,6 +75,9 @@ void attempt_begin(struct attempt *attempt, const struct store_clock *clock);
 /* Add an event about a partition (`after`), with a line unless it is NULL. */
 struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum event_kind kind,
                                  const struct partition *after, const char *line);
+/* The same of one that waits. */
+struct engine_event *attempt_wait(struct attempt *attempt, uint64_t seq, enum event_kind kind,
+                                  const struct partition *after, const struct waiting *waiting);
 /* Add a note about a partition; `moves`: it is alive, so its change_seq changes. */
 struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
                                   const struct partition *about, bool moves, const char *line);
@@ -78,6 +91,9 @@ void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 
 /* A plausible partition on device 0. */
 struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
+/* One that waits for the devices 0 to `shares` - 1, and what it has as such. */
+struct partition partition_waits(uint64_t id, int64_t start_ns, int64_t end_ns, uint32_t shares);
+struct waiting waiting_make(int64_t promised_ns);
 /* `count` devices named dev0, dev1, ... of 80 GiB each. */
 void devices_make(struct store_device *devices, uint32_t count);
 /* Remove a directory with the plain files in it. */

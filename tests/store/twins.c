@@ -27,15 +27,25 @@ static void same_loads(const struct kept *a, const struct kept *b)
     for (size_t i = 0; i < a->partition_count; i++) {
         same_partition(&a->partitions[i].p, &b->partitions[i].p);
         ck_assert_uint_eq(a->partitions[i].p.change_seq, b->partitions[i].p.change_seq);
-        ck_assert_str_eq(a->partitions[i].device.key, b->partitions[i].device.key);
+        ck_assert_mem_eq(a->partitions[i].keys, b->partitions[i].keys,
+                         sizeof(a->partitions[i].keys));
+        same_waiting(&a->partitions[i].waiting, &b->partitions[i].waiting);
+        ck_assert_uint_eq(a->partitions[i].barred_count, b->partitions[i].barred_count);
+        ck_assert_mem_eq(a->partitions[i].barred, b->partitions[i].barred,
+                         sizeof(a->partitions[i].barred));
+        ck_assert_uint_eq(a->partitions[i].preferred_count, b->partitions[i].preferred_count);
+        ck_assert_mem_eq(a->partitions[i].preferred, b->partitions[i].preferred,
+                         sizeof(a->partitions[i].preferred));
         ck_assert_mem_eq(&a->partitions[i].usage, &b->partitions[i].usage,
                          sizeof(a->partitions[i].usage));
     }
     for (size_t i = 0; i < a->history_count; i++) {
-        same_partition(&a->history[i].partition, &b->history[i].partition);
-        ck_assert_int_eq(a->history[i].end_wall_ns, b->history[i].end_wall_ns);
-        ck_assert_int_eq(a->history[i].how, b->history[i].how);
-        ck_assert_mem_eq(&a->history[i].usage, &b->history[i].usage, sizeof(a->history[i].usage));
+        const struct store_history *x = &a->history[i].entry, *y = &b->history[i].entry;
+        same_partition(&x->partition, &y->partition);
+        ck_assert_int_eq(x->end_wall_ns, y->end_wall_ns);
+        ck_assert_int_eq(x->how, y->how);
+        ck_assert_mem_eq(&x->usage, &y->usage, sizeof(x->usage));
+        ck_assert_mem_eq(a->history[i].keys, b->history[i].keys, sizeof(a->history[i].keys));
     }
     for (size_t i = 0; i < a->setting_count; i++) {
         ck_assert_str_eq(a->settings[i].key, b->settings[i].key);
@@ -45,11 +55,27 @@ static void same_loads(const struct kept *a, const struct kept *b)
         ck_assert_str_eq(a->lines[i].text, b->lines[i].text);
 }
 
+/* One that waits comes, or moves. */
+static void random_wait(uint64_t seq, uint64_t id, int64_t now_ns, enum event_kind kind)
+{
+    int64_t start_ns = now_ns + 1 + rand() % HOUR_NS;
+    struct partition p =
+        partition_waits(id, start_ns, start_ns + HOUR_NS, 1 + (uint32_t)rand() % 3);
+    struct waiting waiting = waiting_make(start_ns + rand() % HOUR_NS);
+    waiting.give_up_ns = rand() % 2 ? ENGINE_FOREVER : start_ns + rand() % HOUR_NS;
+    waiting.fixed = rand() % 2;
+    waiting.fixed_wall_ns = waiting.fixed ? start_ns : 0;
+    waiting.priority = (uint32_t)rand() % PRIORITIES;
+    waiting.barred[0] = (uint64_t)rand() % 8;
+    waiting.preferred[0] = (uint64_t)rand() % 8;
+    attempt_wait(&attempt, seq, kind, &p, &waiting);
+}
+
 /* Make a plausible next event; advances `now_ns`. Some are invalid on purpose. */
 static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
 {
     static const enum event_kind endings[] = {EVENT_EXPIRED, EVENT_RELEASED, EVENT_REVOKED,
-                                              EVENT_CLOSED};
+                                              EVENT_CLOSED, EVENT_GAVE_UP};
     char text[32];
     *now_ns += rand() % HOUR_NS;
     struct partition p = partition_make(*next_id, *now_ns, *now_ns + HOUR_NS);
@@ -58,8 +84,12 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
     p.warn.signal = rand() % 2 ? SIGUSR1 : 0,
     p.state = rand() % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE;
     snprintf(text, sizeof(text), "line %d", rand());
-    int dice = rand() % 10;
-    if (dice < 4) {
+    int dice = rand() % 12;
+    if (dice >= 10) {
+        random_wait(seq, dice == 10 ? *next_id : 1 + (uint64_t)rand() % *next_id, *now_ns,
+                    dice == 10 ? EVENT_CREATED : EVENT_MOVED);
+        *next_id += dice == 10;
+    } else if (dice < 4) {
         attempt_add(&attempt, seq, EVENT_CREATED, &p, text);
         ++*next_id;
     } else if (dice < 9) {
@@ -70,7 +100,7 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
         else if (dice == 4)
             attempt_note(&attempt, seq, &p, rand() % 2, text);
         else
-            attempt_add(&attempt, seq, dice < 6 ? EVENT_ENDING : endings[rand() % 4], &p, text);
+            attempt_add(&attempt, seq, dice < 6 ? EVENT_STARTED : endings[rand() % 5], &p, text);
     } else {
         snprintf(text, sizeof(text), "key%d", rand() % 5);
         attempt_set(&attempt, seq, text, rand() % 3 == 0 ? "" : "value");

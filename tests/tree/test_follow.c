@@ -342,8 +342,28 @@ START_TEST(test_of_two_accounts)
 }
 END_TEST
 
+/* Numbers that another line stands for are not missed. */
+START_TEST(test_silent)
+{
+    uint64_t lost;
+    strbuf_clear(&got);
+    add();
+    read_all(77);
+    last += 5;
+    event_log_skip(&event_lines, 5);
+    add();
+    read_all(77);
+    last += 3;
+    add();
+    read_all(77);
+    ck_assert_uint_eq(check_got(&lost), 3);
+    ck_assert_uint_eq(lost, 3);
+}
+END_TEST
+
 int main(void)
 {
     return check_main("follow", setup, teardown, test_restored, test_any, test_repeated,
-                      test_taken_back, test_dropped, test_going_back, test_of_two_accounts);
+                      test_taken_back, test_dropped, test_going_back, test_of_two_accounts,
+                      test_silent);
 }

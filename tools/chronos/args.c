@@ -90,7 +90,7 @@ static int set_option(struct args *args, int index, const char *value, int argc,
                       int *position)
 {
     const struct option *option = command_option(args->command, index);
-    if (!option->argument) {
+    if (!option->argument || (command_value_is_optional(option) && !value)) {
         args->option[index] = "";
         return 0;
     }

@@ -3,6 +3,7 @@
 #include "chart.h"
 
 #include "output.h"
+#include "queue.h"
 
 #include "core/base/array.h"
 
@@ -62,6 +63,30 @@ static int load_leases(const struct chronos_mount *mount, const char *device,
     return 0;
 }
 
+/* Mark those whose start does not move. Without a queue nothing waits. */
+static int find_fixed(const struct chronos_mount *mount, const char *device, struct chart *chart)
+{
+    struct queue_row *rows = NULL;
+    const struct queue_row **sorted;
+    size_t count = 0;
+    bool waits = false;
+    for (size_t i = 0; i < chart->count; i++)
+        waits = waits || chart->leases[i].pending;
+    int r = waits ? queue_load(mount, device, &rows, &count) : -ENOENT;
+    if (r == -ENOENT)
+        return 0;
+    if (!r)
+        r = queue_sort_by_id(rows, count, &sorted);
+    for (size_t i = 0; i < chart->count && !r; i++) {
+        const struct queue_row *row = queue_find(sorted, count, chart->leases[i].number);
+        chart->leases[i].fixed = row && row->fixed;
+    }
+    if (!r)
+        free(sorted);
+    free(rows);
+    return r;
+}
+
 /* Read the lines TIME PERCENT BYTES of the file `schedule`. */
 static int load_steps(const struct chronos_mount *mount, const char *device, struct chart *chart)
 {
@@ -78,6 +103,7 @@ static int load_steps(const struct chronos_mount *mount, const char *device, str
         chronos_line_split(line, strlen(line), &words);
         if (words.count < 3 || !output_time_read(words.words[0], &step.from))
             continue;
+        snprintf(step.time, sizeof(step.time), "%s", words.words[0]);
         snprintf(step.percent, sizeof(step.percent), "%s", words.words[1]);
         step.bytes = chronos_number(words.words[2]);
         if (array_reserve(chart->steps, room, chart->step_count + 1)) {
@@ -116,6 +142,8 @@ int chart_load(const struct chronos_mount *mount, const struct chronos_device *d
     snprintf(name, sizeof(name), "gpu%u", device->index);
     chart.bytes = chronos_number(device->record.value[CHRONOS_DEVICE_MEMORY_TOTAL]);
     int r = load_leases(mount, name, skipped, &chart);
+    if (!r)
+        r = find_fixed(mount, name, &chart);
     if (!r)
         r = load_steps(mount, name, &chart);
     if (!r)

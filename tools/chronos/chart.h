@@ -18,6 +18,7 @@ struct chart_lease {
     time_t start, end;
     uint64_t bytes;
     bool pending; /* it has not started */
+    bool fixed;   /* nor does its start move */
     size_t lane;  /* partitions of one lane follow each other */
     struct chart_band *bands;
     size_t band_count, band_room;
@@ -26,6 +27,7 @@ struct chart_lease {
 /* A line of the device's file `schedule`. */
 struct chart_step {
     time_t from;
+    char time[40];    /* the same, as the filesystem writes it */
     char percent[32]; /* free from then on */
     uint64_t bytes;
 };

@@ -16,6 +16,8 @@ enum { LETTER = 7 }; /* width of one, about */
 static const char *const colours[] = {"#e69f00", "#56b4e9", "#009e73", "#f0e442",
                                       "#0072b2", "#d55e00", "#cc79a7", "#999999"};
 
+#define GREY "#666" /* of the key */
+
 struct user {
     const char *name;
 };
@@ -23,6 +25,7 @@ struct drawing {
     const struct chart_window *window;
     struct user *users; /* by name */
     size_t user_count;
+    bool waits, reserves; /* some do */
 };
 
 static int compare_users(const void *a, const void *b)
@@ -45,8 +48,12 @@ static bool find_users(const struct chart *charts, size_t count, struct drawing 
     if (!drawing->users)
         return false;
     for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < charts[i].count; k++)
-            drawing->users[drawing->user_count++].name = user_of(&charts[i].leases[k]);
+        for (size_t k = 0; k < charts[i].count; k++) {
+            const struct chart_lease *lease = &charts[i].leases[k];
+            drawing->users[drawing->user_count++].name = user_of(lease);
+            drawing->reserves = drawing->reserves || lease->fixed;
+            drawing->waits = drawing->waits || (lease->pending && !lease->fixed);
+        }
     }
     qsort(drawing->users, drawing->user_count, sizeof(*drawing->users), compare_users);
     size_t kept = 0;
@@ -129,9 +136,10 @@ static void put_lease(const struct drawing *drawing, const struct chart *chart, 
                bottom - height_of(chart, band->to), width > 1 ? width : 1,
                height_of(chart, band->to - band->from));
         if (lease->pending)
-            printf("url(#waiting%zu)\"/>", colour);
+            printf("url(#%s%zu)\" stroke=\"%s\"/>", lease->fixed ? "fixed" : "waiting", colour,
+                   colours[colour]);
         else
-            printf("%s\"/>", colours[colour]);
+            printf("%s\" stroke=\"#fff\"/>", colours[colour]);
         if (band->to - band->from > lease->bands[widest].to - lease->bands[widest].from)
             widest = i;
     }
@@ -181,17 +189,35 @@ static void put_chart(const struct drawing *drawing, const struct chart *chart, 
         put_lease(drawing, chart, bottom, &chart->leases[i]);
 }
 
+/* Print an entry of the key. Return where the next one begins. */
+static int put_entry(int x, int y, const char *fill, const char *text)
+{
+    printf("<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" fill=\"%s\" stroke=\"%s\"/>"
+           "<text x=\"%d\" y=\"%d\">",
+           x, y, fill, GREY, x + 17, y + 11);
+    put_text(text);
+    printf("</text>\n");
+    return x + 17 + LETTER * (int)strlen(text) + 20;
+}
+
 static void put_key(const struct drawing *drawing, int y)
 {
     int x = LEFT;
-    for (size_t i = 0; i < drawing->user_count && x < LEFT + WIDTH - 60; i++) {
-        printf("<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" fill=\"%s\"/>"
-               "<text x=\"%d\" y=\"%d\">",
-               x, y, colours[i % ARRAY_COUNT(colours)], x + 17, y + 11);
-        put_text(drawing->users[i].name);
-        printf("</text>\n");
-        x += 17 + LETTER * (int)strlen(drawing->users[i].name) + 20;
-    }
+    for (size_t i = 0; i < drawing->user_count && x < LEFT + WIDTH - 60; i++)
+        x = put_entry(x, y, colours[i % ARRAY_COUNT(colours)], drawing->users[i].name);
+    if (drawing->waits)
+        x = put_entry(x, y, "url(#waiting-key0)", "waiting");
+    if (drawing->reserves)
+        put_entry(x, y, "url(#fixed-key0)", "reserved");
+}
+
+/* Print the pattern of what has not started. */
+static void put_pattern(const char *name, size_t number, int angle, const char *colour)
+{
+    printf("<pattern id=\"%s%zu\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" "
+           "patternTransform=\"rotate(%d)\"><rect width=\"6\" height=\"6\" fill=\"#fff\"/>"
+           "<rect width=\"3\" height=\"6\" fill=\"%s\"/></pattern>",
+           name, number, angle, colour);
 }
 
 static void put_head(const struct drawing *drawing, int height)
@@ -199,16 +225,17 @@ static void put_head(const struct drawing *drawing, int height)
     printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
            "viewBox=\"0 0 %d %d\">\n"
            "<style>text{font:12px sans-serif;fill:#222}.head{font-weight:bold}"
-           ".left{text-anchor:end}.axis{text-anchor:middle}.in{font-size:11px;fill:#000}"
-           "line{stroke:#ddd}g rect{stroke:#fff;stroke-width:1}</style>\n"
+           ".left{text-anchor:end}.axis{text-anchor:middle}.in{font-size:11px;fill:#000;"
+           "paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}"
+           "line{stroke:#ddd}g rect{stroke-width:1}</style>\n"
            "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n<defs>",
            LEFT + WIDTH + RIGHT, height, LEFT + WIDTH + RIGHT, height);
-    for (size_t i = 0; i < ARRAY_COUNT(colours) && i < drawing->user_count; i++)
-        printf(
-            "<pattern id=\"waiting%zu\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" "
-            "patternTransform=\"rotate(45)\"><rect width=\"6\" height=\"6\" fill=\"#fff\"/>"
-            "<rect width=\"3\" height=\"6\" fill=\"%s\"/></pattern>",
-            i, colours[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(colours) && i < drawing->user_count; i++) {
+        put_pattern("waiting", i, 45, colours[i]);
+        put_pattern("fixed", i, -45, colours[i]);
+    }
+    put_pattern("waiting-key", 0, 45, GREY);
+    put_pattern("fixed-key", 0, -45, GREY);
     printf("</defs>\n");
 }
 

@@ -12,6 +12,7 @@
 #define NOW     '|'
 #define ACTIVE  '#'
 #define PENDING '-'
+#define FIXED   '='
 #define LATER   '>' /* it goes on to the right of the picture */
 
 /* Return the column of a moment; 0 is now, `columns` the end. */
@@ -105,7 +106,8 @@ static void print_lane(const struct chart *chart, size_t lane, const struct char
         }
         if (to > columns)
             continue;
-        memset(row + from, lease->pending ? PENDING : ACTIVE, to - from);
+        char mark = lease->fixed ? FIXED : lease->pending ? PENDING : ACTIVE;
+        memset(row + from, mark, to - from);
         write_label(lease, row, from, to, room);
         if (lease->end > window->to)
             row[columns - 1] = LATER;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos create: request a partition, which lasts until it expires, and print it. */
+#include "await.h"
 #include "device.h"
 #include "failure.h"
 #include "output.h"
 #include "partition.h"
 #include "request.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,11 @@ static const struct option options[] = {
 #define KEY(name, option, value, kind, doc) {option, 0, value, doc},
 #define SWITCH(name, option, doc)           {option, 0, NULL, doc},
 #include "core/engine/request.def"
+    REQUEST_WAIT_OPTION,
+    {"queue", 0, NULL, "If it does not fit now, let it wait, and print its promised start."},
+    REQUEST_START_OPTION,
+    {"any", 0, NULL, "On any device: the same as any for DEVICE."},
+    REQUEST_PLACE_OPTIONS,
     {"quiet", 'q', NULL, "Print only the id of the partition."},
     OPTION_JSON,
     OPTION_END,
@@ -59,6 +66,8 @@ static void print_created(const struct chronos_mount *mount, const struct args *
            value[CHRONOS_PARTITION_DURATION], until[0] != '\0' ? ", until " : "", until);
     printf("Assigned to user: %s (Created by: %s, PID: %s)\n", value[CHRONOS_PARTITION_USER],
            creator, value[CHRONOS_PARTITION_CREATOR_PID]);
+    if (strcmp(value[CHRONOS_PARTITION_STATE], "pending") == 0)
+        partition_print_waiting(mount, partition);
 }
 
 /* Report that the partition exists although the command failed. */
@@ -80,7 +89,8 @@ static int show(const struct chronos_mount *mount, const struct args *args, cons
     }
     uint32_t mask = 1u << CHRONOS_PARTITION_USER | 1u << CHRONOS_PARTITION_DEVICE |
                     1u << CHRONOS_PARTITION_MEMORY | 1u << CHRONOS_PARTITION_DURATION |
-                    1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID;
+                    1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID |
+                    1u << CHRONOS_PARTITION_STATE | 1u << CHRONOS_PARTITION_START;
     if (output_terminal())
         mask |= 1u << CHRONOS_PARTITION_EXPIRES;
     int r = chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition);
@@ -99,19 +109,55 @@ static int show(const struct chronos_mount *mount, const struct args *args, cons
     return 0;
 }
 
+/* Wait for the start. If it is not wanted any more, cancel the request. 0, or an exit code after a
+ * message. */
+static int wait_for_start(const struct chronos_mount *mount, const struct args *args,
+                          const char *id)
+{
+    char path[64];
+    struct await waiting = {
+        .mount = mount, .wanted = args_option(args, "mount"), .id = id, .until_ns = INT64_MAX};
+    int r = request_waits(mount, id) ? 0 : AWAIT_REACHED;
+    if (!r)
+        await_report(mount, id);
+    if (!r)
+        r = await(&waiting);
+    if (r == AWAIT_STOPPED) {
+        snprintf(path, sizeof(path), "partitions/%s", id);
+        if (unlinkat(mount->root, path, 0) < 0 && !chronos_is_gone(-errno))
+            output_message("%s still waits; chronos release %s cancels it.", id, id);
+        await_die_of_signal();
+        return EXIT_REFUSED;
+    }
+    if (r == AWAIT_ENDED)
+        await_report_ended(mount, id);
+    else if (r < 0)
+        failure_partition(mount, id, "The partition could not be read", r);
+    return r == AWAIT_REACHED ? 0 : EXIT_REFUSED;
+}
+
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     char line[512], id[CHRONOS_ID_MAX];
-    int fd = -1;
+    bool waits = args_option(args, "wait");
+    int fd = -1, first = args->count - 2; /* of AMOUNT and DURATION */
     if (args_option(args, "quiet") && args_option(args, "json"))
         return args_usage_error(args->command, "--quiet and --json exclude each other.");
-    int r = request_line(args, args->words[1], args->words[2], NULL, line, sizeof(line));
+    const char *device = request_device(args, first > 0 ? args->words[0] : NULL);
+    if (!device)
+        return EXIT_USAGE;
+    int r =
+        request_line(args, args->words[first], args->words[first + 1], NULL, line, sizeof(line));
     if (!r)
-        r = request_open(mount, args->words[0], &fd);
+        r = request_open(mount, device, &fd);
     if (r)
         return r;
+    if (waits)
+        await_catch_signals();
     r = request_ask(mount, fd, line, id);
     close(fd);
+    if (!r && waits)
+        r = wait_for_start(mount, args, id);
     if (!r)
         request_report_warned(mount, args, id);
     if (!r)
@@ -123,7 +169,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 
 const struct command cmd_create = {
     .name = "create",
-    .args = "DEVICE AMOUNT DURATION",
+    .args = "[DEVICE] AMOUNT DURATION",
     .summary = "Request a part of a device for a limited time.",
     .help = "Requests AMOUNT of the memory of DEVICE for DURATION and prints the partition.\n"
             "\n"
@@ -131,14 +177,19 @@ const struct command cmd_create = {
             "AMOUNT is a fraction 0.5, a percentage 50% or a size 20G. DURATION is in\n"
             "seconds, or as in 90m, 1h30m, 2d.\n"
             "\n"
-            "The request succeeds at once or not at all. The partition ends by itself when\n"
-            "its time is up, not when this command ends.\n"
+            "The request succeeds at once or not at all, unless it may wait: --wait returns\n"
+            "when the partition has started, --queue at once with the start that is promised,\n"
+            "which can only become earlier; chronos wait waits for it. The partition ends by\n"
+            "itself when its time is up, not when this command ends.\n"
+            "\n"
+            "Without DEVICE, --gpus, --prefer or --any says where.\n"
             "\n"
             "Scripts take the id from --quiet: id=$(chronos create -q 0 0.5 3600). Programs\n"
             "that may ask for the same partition at once use --unique with --name.\n"
             "\n"
             "    chronos create 0 0.5 3600\n"
-            "    chronos create any 20G 1h30m --name training",
+            "    chronos create any 20G 1h30m --name training\n"
+            "    chronos create --gpus 2 --wait 100% 6h",
     .options = options,
     .run = run,
 };

@@ -13,8 +13,9 @@ static void print_options(const struct command *command)
     char label[64];
     for (int i = 0; (option = command_option(command, i)); i++) {
         char letter[] = {'-', option->letter, ',', ' ', '\0'};
+        const char *blank = option->argument && !command_value_is_optional(option) ? " " : "";
         snprintf(label, sizeof(label), "%s--%s%s%s", option->letter ? letter : "", option->name,
-                 option->argument ? " " : "", option->argument ? option->argument : "");
+                 blank, option->argument ? option->argument : "");
         help_row(stdout, label, 22, option->help);
     }
 }

@@ -5,6 +5,7 @@
 #include "handle.h"
 #include "output.h"
 #include "select.h"
+#include "series.h"
 
 #include "core/base/fd.h"
 
@@ -23,7 +24,11 @@ struct batch {
     char line[LINE_MAX_BYTES + CHRONOS_ID_MAX];
 };
 
-static const struct option options[] = {SELECT_OPTIONS, OPTION_END};
+static const struct option options[] = {
+    SELECT_OPTIONS,
+    {"series", 0, NULL, "Also the other occurrences of each reservation that repeats."},
+    OPTION_END,
+};
 
 /* Report why `id` could not be released. */
 static int refused(const struct chronos_mount *mount, const char *id, int r)
@@ -99,6 +104,17 @@ static int release_soon(const struct chronos_mount *mount, struct batch *batch, 
                                                            : EXIT_DONE;
 }
 
+/* Report that the options select no partition. A label names something, as an id does. */
+static int none_selected(const struct select *select)
+{
+    if (!select->name) {
+        puts("No partition was selected.");
+        return EXIT_DONE;
+    }
+    output_message("There is no partition \"%s\" to release.", select->name);
+    return EXIT_UNKNOWN;
+}
+
 /* Choose from `ids`, and release what was chosen. */
 static int release_chosen(const struct chronos_mount *mount, const struct select *select,
                           const uint64_t *ids, size_t count)
@@ -123,9 +139,7 @@ static int release_chosen(const struct chronos_mount *mount, const struct select
     }
     int r = release_batch(mount, &batch);
     worst = r != EXIT_DONE ? r : worst;
-    if (!any)
-        puts("No partition was selected.");
-    return worst;
+    return any ? worst : none_selected(select);
 }
 
 /* The label alone selects only partitions of the caller: others may use the same. */
@@ -143,6 +157,20 @@ static int release_selected(const struct chronos_mount *mount, struct select *se
     return r;
 }
 
+/* Release all of a series that have not ended. */
+static int release_series(const struct chronos_mount *mount, const char *id)
+{
+    struct select all = {.name = NULL};
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    int r = series_list(mount, id, &ids, &count);
+    if (r < 0)
+        return failure_partition(mount, id, "The series could not be read", r);
+    r = count > 0 ? release_chosen(mount, &all, ids, count) : failure_no_partition(mount, id);
+    free(ids);
+    return r;
+}
+
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct select select;
@@ -152,6 +180,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (args->count > 0 && select_any(&select))
         return args_usage_error(args->command,
                                 "--mine, --user, --name and --device cannot be used with an ID.");
+    if (args->count == 0 && args_option(args, "series"))
+        return args_usage_error(args->command, "--series needs at least one ID.");
     if (args->count == 0 && !select_any(&select))
         return args_usage_error(args->command, "release needs at least one ID.");
     if (args->count == 0)
@@ -160,7 +190,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         char id[CHRONOS_ID_MAX];
         int r = handle_find(mount, args->words[i], id);
         if (!r)
-            r = release_one(mount, id);
+            r = args_option(args, "series") ? release_series(mount, id) : release_one(mount, id);
         if (r != EXIT_DONE)
             worst = args->count > 1 ? EXIT_REFUSED : r;
     }
@@ -181,6 +211,9 @@ const struct command cmd_release = {
             "Without an id it ends the partitions that the options select. A label alone\n"
             "selects only your own. Whatever still runs in a partition ends with it, so\n"
             "force-release is another name of this command.\n"
+            "\n"
+            "--series ends a reservation that repeats as a whole, whichever of its partitions\n"
+            "is named; without it only that one is left out.\n"
             "\n"
             "    chronos release p1\n"
             "    chronos release --mine\n"

@@ -5,6 +5,7 @@
  * created the partition holds it (the word `hold`): the partition ends with this process, even if
  * it is killed.
  */
+#include "await.h"
 #include "core/base/fd.h"
 #include "core/base/ns.h"
 #include "ended.h"
@@ -29,6 +30,9 @@ static const struct option options[] = {
 #define KEY(name, option, value, kind, doc) {option, 0, value, doc},
 #define ADMIN_KEY(name, option, value, kind, doc)
 #include "core/engine/request.def"
+    REQUEST_WAIT_OPTION,
+    REQUEST_START_OPTION,
+    REQUEST_PLACE_OPTIONS,
     OPTION_END,
 };
 
@@ -138,9 +142,12 @@ static int check(const struct args *args)
 {
     bool in = args_option(args, "in");
     for (const struct option *option = options; in && option->name; option++) {
-        if (strcmp(option->name, "in") != 0 && args_option(args, option->name))
+        bool with_in = strcmp(option->name, "in") == 0 || strcmp(option->name, "wait") == 0;
+        if (!with_in && args_option(args, option->name))
             return args_usage_error(args->command, "--%s cannot be used with --in.", option->name);
     }
+    if (in && args_option(args, "wait") && args_option(args, "wait")[0] != '\0')
+        return args_usage_error(args->command, "With --in, --wait takes no time.");
     if (in && args->program > 0)
         return args_usage_error(args->command, "AMOUNT and DURATION cannot be used with --in.");
     if (args->program != (in ? 0 : 2) || args->program == args->count)
@@ -149,16 +156,38 @@ static int check(const struct args *args)
     return 0;
 }
 
+/* Wait for the start of the partition. An interrupt ends this process, and so what waits, which it
+ * holds. 0, or an exit code after a message. */
+static int wait_for_start(const struct args *args, struct use *use)
+{
+    struct await waiting = {.mount = use->mount,
+                            .wanted = args_option(args, "mount"),
+                            .id = use->id,
+                            .until_ns = INT64_MAX};
+    if (!request_waits(use->mount, use->id))
+        return 0;
+    await_report(use->mount, use->id);
+    int r = await(&waiting);
+    if (r == AWAIT_ENDED)
+        await_report_ended(use->mount, use->id);
+    else if (r < 0)
+        failure_partition(use->mount, use->id, "The partition could not be read", r);
+    return r == AWAIT_REACHED ? 0 : EXIT_REFUSED;
+}
+
 /* Open the partition of --in, or create one, which *ret_hold then holds. */
 static int open_partition(const struct args *args, struct use *use, int *ret_hold)
 {
-    const char *in = args_option(args, "in"), *device = args_option(args, "gpu");
+    const char *in = args_option(args, "in"), *gpu = args_option(args, "gpu");
+    const char *device = in ? NULL : request_device(args, gpu ? gpu : "any");
     char line[512], path[64];
     int r = 0;
+    if (!in && !device)
+        return EXIT_USAGE;
     if (!in) {
         r = request_line(args, args->words[0], args->words[1], "hold", line, sizeof(line));
         if (!r)
-            r = request_open(use->mount, device ? device : "any", ret_hold);
+            r = request_open(use->mount, device, ret_hold);
         if (!r)
             r = request_ask(use->mount, *ret_hold, line, use->id);
         if (!r)
@@ -166,6 +195,8 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
     } else {
         r = handle_find(use->mount, in, use->id);
     }
+    if (!r && (args_option(args, "wait") || args_option(args, "start")))
+        r = wait_for_start(args, use);
     if (r)
         return r;
     snprintf(path, sizeof(path), "partitions/%s", use->id);
@@ -231,6 +262,9 @@ const struct command cmd_run = {
             "partition's memory as the device's, and gets no more (LD_PRELOAD and\n"
             "OPENCL_LAYERS name the libraries for that).\n"
             "\n"
+            "With --wait or --start PROGRAM begins when the partition does. Until then an\n"
+            "interrupt cancels the request, and so does whatever else ends chronos run.\n"
+            "\n"
             "PROGRAM has this terminal, standard input and output. chronos run forwards the\n"
             "signals that it receives, and ends as PROGRAM does, with the same exit status or\n"
             "by the same signal.\n"
@@ -242,6 +276,7 @@ const struct command cmd_run = {
             "\n"
             "    chronos run 0.5 1h python3 train.py --epochs 3\n"
             "    chronos run --gpu 0 --name training 20G 90m -- ./train\n"
+            "    chronos run --wait --gpus 2 100% 6h ./train\n"
             "    chronos run --in p1 bash",
     .options = options,
     .run = run,

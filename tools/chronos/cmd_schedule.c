@@ -30,6 +30,7 @@ static void json_lease(struct json *json, const struct chart_lease *lease)
     json_text(json, "user", value[CHRONOS_PARTITION_USER]);
     json_text(json, "name", value[CHRONOS_PARTITION_NAME]);
     json_text(json, "state", value[CHRONOS_PARTITION_STATE]);
+    json_bool(json, "fixed", lease->fixed);
     json_number(json, "fraction", value[CHRONOS_PARTITION_FRACTION]);
     json_number(json, "memory_bytes", value[CHRONOS_PARTITION_MEMORY]);
     json_text(json, "start", value[CHRONOS_PARTITION_START]);
@@ -40,10 +41,8 @@ static void json_lease(struct json *json, const struct chart_lease *lease)
 static void json_step(struct json *json, const struct chart_step *step)
 {
     char text[64];
-    struct tm tm;
     json_open(json, NULL, '{');
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&step->from, &tm));
-    json_text(json, "from", text);
+    json_text(json, "from", step->time);
     json_number(json, "percent", step->percent);
     snprintf(text, sizeof(text), "%llu", (unsigned long long)step->bytes);
     json_number(json, "bytes", text);
@@ -147,11 +146,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 const struct command cmd_schedule = {
     .name = "schedule",
     .args = "[DEVICE]",
-    .summary = "Draw what is held, and until when.",
+    .summary = "Draw what is held and promised, and until when.",
     .help = "Draws DEVICE, or all: time to the right, from now on, and a row for\n"
-            "partitions that follow each other. A # is time that a partition holds, and a >\n"
-            "means that it goes on to the right of the picture. The last line of a device\n"
-            "tells what is free when.\n"
+            "partitions that follow each other. A # is time that a partition holds, a - time\n"
+            "promised to one that waits, a = a reservation with a fixed start, and a > means\n"
+            "that it goes on to the right of the picture. The last line of a device tells\n"
+            "what is free when.\n"
             "\n"
             "Without --days it shows all partitions to their end, but at most a week.\n"
             "\n"

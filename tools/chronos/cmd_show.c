@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
@@ -30,6 +31,9 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         printf("  %sShared with:%s ", output_colour(DIM), output_colour(PLAIN));
         share_print(members);
     }
+    if (!args_option(args, "json") &&
+        strcmp(partition.record.value[CHRONOS_PARTITION_STATE], "pending") == 0)
+        partition_print_waiting(mount, &partition);
     free(members);
     return EXIT_DONE;
 }

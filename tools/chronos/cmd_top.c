@@ -31,7 +31,7 @@ static void stop(int number)
 /* Change the view. Return false to end. */
 static bool act(enum top_key key, const struct top *top, struct top_view *view)
 {
-    size_t page = top_screen_rows(top);
+    size_t page = top_screen_page(top);
     switch (key) {
     case TOP_QUIT:
         return false;
@@ -59,7 +59,7 @@ static bool act(enum top_key key, const struct top *top, struct top_view *view)
         view->first = 0;
         break;
     case TOP_END:
-        view->first = top->row_count;
+        view->first = top->row_count + top->waiting_count;
         break;
     case TOP_NOTHING:
     case TOP_REDRAW:
@@ -148,7 +148,7 @@ const struct command cmd_top = {
     .args = "",
     .summary = "Show devices and partitions, kept up to date.",
     .help = "Fills the terminal: a bar for each device, then the partitions, and first those\n"
-            "that end first. It is read again every second.\n"
+            "that end first, then what waits, by start. It is read again every second.\n"
             "\n"
             "Keys: q quits, up and down scroll, s sorts by end, size, use or user, and u\n"
             "shows only your own partitions, or all.",

@@ -19,6 +19,7 @@ const struct exit_row command_exits[] = {
     {EXIT_NO_MOUNT, "No mounted chronosfs was found, or it cannot be used."},
     {EXIT_UNKNOWN, "There is no such partition or device, or, of list, release and history, user."},
     {EXIT_DRAINED, "Of health: nothing is wrong, and the machine is being drained."},
+    {EXIT_TIMEOUT, "Of wait: the time of --timeout is over."},
     {RUN_FAILED, "Of run: no program was started; a message says why."},
     {RUN_NOT_EXECUTABLE, "Of run: the program cannot be executed."},
     {RUN_NOT_FOUND, "Of run: there is no such program."},
@@ -33,6 +34,11 @@ const struct command *command_find(const struct command *const *list, const char
             return *list;
     }
     return NULL;
+}
+
+bool command_value_is_optional(const struct option *option)
+{
+    return option->argument && option->argument[0] == '[';
 }
 
 const struct option *command_option(const struct command *command, int index)

@@ -17,6 +17,7 @@ enum exit_code {
     EXIT_NO_MOUNT = 3,
     EXIT_UNKNOWN = 4,
     EXIT_DRAINED = 5,
+    EXIT_TIMEOUT = 124, /* as timeout(1) */
 };
 struct exit_row {
     int code; /* an exit_code, or a run_exit */
@@ -24,12 +25,14 @@ struct exit_row {
 };
 extern const struct exit_row command_exits[]; /* ends with a NULL help */
 
-#define OPTION_MAX 16 /* per command, including the common ones */
+#define OPTION_MAX 32 /* per command, including the common ones */
 
 struct option {
-    const char *name;     /* without the dashes */
-    char letter;          /* the short form; 0 none */
-    const char *argument; /* NULL: a switch. The word selects the completion. */
+    const char *name; /* without the dashes */
+    char letter;      /* the short form; 0 none */
+    /* NULL: a switch. The word selects the completion. In brackets, "[=TIME]", it can be left out,
+     * and is given only as --NAME=VALUE. */
+    const char *argument;
     const char *help;
 };
 #define OPTION_JSON                                                                                \
@@ -67,6 +70,8 @@ extern const struct command *const commands[]; /* all of them; ends with NULL */
 
 /* Find a command by name in a list that ends with NULL. NULL: no such command. */
 const struct command *command_find(const struct command *const *list, const char *name);
+/* Return whether the option takes a value that can be left out. */
+bool command_value_is_optional(const struct option *option);
 /* Return an option of `command` by index, its own first, then the common ones; NULL past the
  * end. */
 const struct option *command_option(const struct command *command, int index);

@@ -36,7 +36,8 @@ static const char *kind_of(const struct command *command, const char *argument)
         {"COMMAND", "commands"}, {"DIR", "directories"}, {"NAME", "users"},
         {"PROGRAM", "programs"}, {"USER", "users"},
     };
-    bool creates = strcmp(command->name, "create") == 0 || strcmp(command->name, "run") == 0;
+    bool creates = strcmp(command->name, "create") == 0 || strcmp(command->name, "run") == 0 ||
+                   strcmp(command->name, "reserve") == 0;
     bool releases = strcmp(command->name, "release") == 0;
     size_t i = 0;
     while (i < ARRAY_COUNT(kinds) && !strstr(argument, kinds[i][0]))
@@ -56,7 +57,9 @@ static void fish_option(const struct command *command, const struct option *opti
     if (option->letter != 0)
         printf(" -s %c", option->letter);
     const char *kind = option->argument ? kind_of(command, option->argument) : NULL;
-    if (option->argument && strchr(option->argument, '/')) {
+    if (command_value_is_optional(option)) {
+        ; /* the word behind it is not its value */
+    } else if (option->argument && strchr(option->argument, '/')) {
         fputs(" -x -a '", stdout);
         put_choice(option->argument);
         putchar('\'');
@@ -93,7 +96,7 @@ static void fish_valued(void)
     for (size_t i = 0; commands[i]; i++) {
         const struct option *option;
         for (int j = 0; (option = command_option(commands[i], j)); j++) {
-            if (option->argument)
+            if (option->argument && !command_value_is_optional(option))
                 printf(" --%s", option->name);
             if (option->argument && option->letter != 0)
                 printf(" -%c", option->letter);
@@ -137,14 +140,18 @@ static void zsh_value(const struct command *command, const char *argument)
 
 static void zsh_option(const struct command *command, const struct option *option, bool letter)
 {
+    bool optional = command_value_is_optional(option);
+    const char *equals = optional ? "=-" : "=";
     /* with --in no AMOUNT and no DURATION stands before the program */
     fputs(strcmp(option->name, "in") == 0 ? "        '(1 2)" : "        '", stdout);
     if (letter)
         printf("-%c[", option->letter);
     else
-        printf("--%s%s[", option->name, option->argument ? "=" : "");
+        printf("--%s%s[", option->name, option->argument ? equals : "");
     put_text(option->help, "[]:");
     putchar(']');
+    if (optional)
+        putchar(':');
     if (option->argument)
         zsh_value(command, option->argument);
     puts("' \\");

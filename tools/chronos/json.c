@@ -114,6 +114,12 @@ void json_number(struct json *json, const char *key, const char *text)
         put_string(text);
 }
 
+void json_bool(struct json *json, const char *key, bool value)
+{
+    before_value(json, key);
+    fputs(value ? "true" : "false", stdout);
+}
+
 void json_record(struct json *json, const struct chronos_field *fields,
                  const struct chronos_record *record)
 {

@@ -5,6 +5,8 @@
  *   command.h    what a command is        commands.c   the list of them
  *   cmd_*.c      the commands             args.c       the command line
  *   request.c    requests                 environment.c  applying the file `env`
+ *   await.c      waiting for the start or the end of a partition
+ *   queue.c      what waits               series.c     occurrences of a reservation
  *   run.c        running a program until it ends   change.c  settable files
  *   handle.c     partitions by id or label    ended.c  how a partition ended
  *   select.c     partitions by owner, label and device

@@ -47,6 +47,7 @@ void json_close(struct json *json, char bracket); /* the outermost one ends the 
 void json_text(struct json *json, const char *key, const char *text);
 /* Print a number as read from a file; "max" and "" become null, other text a string. */
 void json_number(struct json *json, const char *key, const char *text);
+void json_bool(struct json *json, const char *key, bool value);
 /* Add all fields of a record to an open object. */
 void json_record(struct json *json, const struct chronos_field *fields,
                  const struct chronos_record *record);

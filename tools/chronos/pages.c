@@ -35,7 +35,10 @@ static void manual_options(const struct command *command)
         if (option->letter != 0)
             printf("Fl %c , ", option->letter);
         printf("Fl -%s", option->name);
-        if (option->argument)
+        if (command_value_is_optional(option)) /* "[=TIME]" */
+            printf(" Ns Oo = Ns Ar %.*s Oc", (int)strlen(option->argument) - 3,
+                   option->argument + 2);
+        else if (option->argument)
             printf(" Ar %s", option->argument);
         putchar('\n');
         roff_text(option->help);
@@ -165,7 +168,10 @@ static void section_table(void)
         for (int j = 0; (option = command_option(command, j)); j++) {
             const char *equals = option->argument ? "=" : "";
             const char *value = option->argument ? option->argument : "";
-            printf("%s--%s%s%s", j > 0 ? " " : "", option->name, equals, value);
+            printf("%s--%s", j > 0 ? " " : "", option->name);
+            if (command_value_is_optional(option)) /* the word behind it is not its value */
+                continue;
+            printf("%s%s", equals, value);
             if (option->letter != 0)
                 printf(" -%c%s%s", option->letter, equals, value);
         }

@@ -77,6 +77,20 @@ static void print_people(const char (*value)[CHRONOS_VALUE_MAX])
     print_line("Owner", text);
 }
 
+void partition_print_waiting(const struct chronos_mount *mount,
+                             const struct chronos_partition *partition)
+{
+    char path[64], text[512], when[CHRONOS_VALUE_MAX];
+    snprintf(path, sizeof(path), "partitions/%s/reason", partition->id);
+    if (chronos_read(mount->root, path, text, sizeof(text)) == 0 && text[0] != '\0') {
+        chronos_clean(text);
+        puts(text);
+        return;
+    }
+    output_time(partition->record.value[CHRONOS_PARTITION_START], when, sizeof(when));
+    printf("It starts at %s.\n", when);
+}
+
 void partition_print(const struct chronos_partition *partition)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;

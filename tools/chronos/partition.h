@@ -10,6 +10,9 @@
 void partition_json(struct json *json, const struct chronos_partition *partition,
                     const char *members);
 void partition_print_json(const struct chronos_partition *partition, const char *members);
+/* Print what it waits for, a line. */
+void partition_print_waiting(const struct chronos_mount *mount,
+                             const struct chronos_partition *partition);
 /* Print the lines of `show`. */
 void partition_print(const struct chronos_partition *partition);
 

@@ -19,6 +19,9 @@ static const struct {
 #define KEY(name, option, value, kind, doc) {option, #name, false},
 #define SWITCH(name, option, doc)           {option, #name, true},
 #include "core/engine/request.def"
+    {"start", "start", false},       {"every", "every", false},  {"until", "until", false},
+    {"times", "times", false},       {"skip", "skip", true},     {"pack", "pack", true},
+    {"priority", "priority", false}, {"spread", "spread", true},
 };
 
 /* Add a word; `value` NULL: nothing to add. */
@@ -38,6 +41,32 @@ static int add_word(const struct args *args, const char *key, const char *value,
     return 0;
 }
 
+const char *request_device(const struct args *args, const char *device)
+{
+    static const char *const open[] = {"gpus", "any", "prefer"};
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        if (!args_option(args, open[i]))
+            continue;
+        if (!device || strcmp(device, "any") == 0)
+            return "any";
+        args_usage_error(args->command, "--%s and device %s exclude each other.", open[i], device);
+        return NULL;
+    }
+    if (!device)
+        args_usage_error(args->command, "%s needs DEVICE AMOUNT DURATION.", args->command->name);
+    return device;
+}
+
+/* Add the words for waiting: --wait and --queue, without a fixed start. */
+static int add_waiting(const struct args *args, char *line, size_t size)
+{
+    const char *wait = args_option(args, "wait");
+    if (wait && wait[0] != '\0')
+        return add_word(args, "wait", wait, line, size);
+    bool waits = (wait && !args_option(args, "start")) || args_option(args, "queue");
+    return add_word(args, NULL, waits ? "queue" : NULL, line, size);
+}
+
 int request_line(const struct args *args, const char *amount, const char *duration,
                  const char *more, char *ret_line, size_t size)
 {
@@ -55,6 +84,8 @@ int request_line(const struct args *args, const char *amount, const char *durati
         else
             r = add_word(args, keys[i].key, value, ret_line, size);
     }
+    if (!r)
+        r = add_waiting(args, ret_line, size);
     return r ? r : add_word(args, NULL, more, ret_line, size);
 }
 
@@ -80,6 +111,14 @@ int request_ask(const struct chronos_mount *mount, int fd, const char *line,
     if (r < 0)
         return failure_report(mount, "The partition was made, but its id could not be read", r);
     return 0;
+}
+
+bool request_waits(const struct chronos_mount *mount, const char *id)
+{
+    char path[64], state[32];
+    snprintf(path, sizeof(path), "partitions/%s/state", id);
+    return chronos_read(mount->root, path, state, sizeof(state)) == 0 &&
+           strcmp(state, "pending") == 0;
 }
 
 void request_report_warned(const struct chronos_mount *mount, const struct args *args,

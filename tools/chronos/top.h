@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The screen of `chronos top`: the devices, and the partitions that are held. */
+/* The screen of `chronos top`: the devices, the partitions that are held, and what waits. */
 #ifndef CHRONOS_TOOLS_TOP_H
 #define CHRONOS_TOOLS_TOP_H
 
+#include "queue.h"
 #include "select.h"
 
 #include <time.h>
@@ -15,8 +16,6 @@ struct top_row {
     char name[68];
     uint64_t bytes, used, remaining;
     time_t end;
-    bool pending; /* waits for its start */
-    uint64_t until_start;
 };
 
 enum top_order { TOP_BY_END, TOP_BY_SIZE, TOP_BY_USE, TOP_BY_USER, TOP_ORDERS };
@@ -26,10 +25,13 @@ struct top {
     size_t device_count;
     struct top_row *rows;
     size_t row_count;
+    struct queue_row *waiting; /* by start */
+    size_t waiting_count;
+    char usage[256]; /* what the caller has used, as a line; "": not known */
 };
 
-/* Read the devices and the partitions that `select` lets through, in this order; those that wait
- * come last, by start. Leave out what cannot be read. 0, and the caller calls top_release; or
+/* Read the devices, first those that are held, the partitions that `select` lets through, in this
+ * order, and what waits. Leave out what cannot be read. 0, and the caller calls top_release; or
  * -errno. */
 int top_load(const struct chronos_mount *mount, const struct select *select, enum top_order order,
              struct top *ret_top);
@@ -39,7 +41,8 @@ void top_release(struct top *top);
 struct top_view {
     enum top_order order;
     bool mine;
-    size_t first; /* row at the top; the screen corrects it */
+    size_t first; /* rows scrolled past: of the partitions, then of the queue; corrected by the
+                   * screen */
 };
 
 /* Begin to draw on the terminal. 0, and the caller calls top_screen_close; or -ENOTTY: this kind of
@@ -63,7 +66,7 @@ enum top_key {
 };
 /* Return the next key that was pressed, without waiting. */
 enum top_key top_screen_key(void);
-/* Return the number of partitions that the screen has room for. */
-size_t top_screen_rows(const struct top *top);
+/* Return the number of rows that a key for a page moves past. */
+size_t top_screen_page(const struct top *top);
 
 #endif

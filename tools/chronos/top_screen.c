@@ -77,18 +77,49 @@ enum top_key top_screen_key(void)
 
 /* -- layout --------------------------------------------------------------------------------- */
 
-/* From the top: a line about all, the devices, an empty line, the titles, the partitions, and the
- * keys. The devices have a third of the screen. */
-static size_t device_lines(const struct top *top)
+/* From the top: a line about all, perhaps one about the caller, the devices, an empty line, the
+ * partitions below their titles, the same of the queue, and the keys. */
+struct layout {
+    size_t devices;      /* lines, at most a third of the screen */
+    size_t rows_line;    /* titles of the partitions */
+    size_t rows;         /* room for partitions */
+    size_t waiting_line; /* titles of the queue */
+    size_t waiting;      /* room for the queue; 0: it is not shown */
+};
+
+/* Share the room between partitions and queue: what one does not need goes to the other, which has
+ * at least half. */
+static struct layout layout_of(const struct top *top)
 {
-    size_t most = LINES > 6 ? (size_t)LINES / 3 : 1;
-    return top->device_count < most ? top->device_count : most;
+    size_t lines = LINES > 0 ? (size_t)LINES : 1, most = lines > 6 ? lines / 3 : 1;
+    size_t head = 1 + (top->usage[0] != '\0');
+    struct layout layout = {.devices = top->device_count < most ? top->device_count : most};
+    layout.rows_line = head + layout.devices + 1;
+    size_t used = layout.rows_line + 1 + 1, room = lines > used ? lines - used : 0;
+    if (top->waiting_count > 0 && room >= 5) {
+        room -= 2; /* an empty line and the titles */
+        size_t rows = top->row_count > 0 ? top->row_count : 1, half = room / 2;
+        size_t spare = rows < room - half ? room - half - rows : 0;
+        layout.waiting = half + spare;
+        if (layout.waiting > top->waiting_count)
+            layout.waiting = top->waiting_count;
+        room -= layout.waiting;
+    }
+    layout.rows = room;
+    layout.waiting_line = layout.rows_line + 1 + room + 1;
+    return layout;
 }
 
-size_t top_screen_rows(const struct top *top)
+size_t top_screen_page(const struct top *top)
 {
-    size_t used = 1 + device_lines(top) + 2 + 1;
-    return LINES > 0 && (size_t)LINES > used ? (size_t)LINES - used : 0;
+    struct layout layout = layout_of(top);
+    return layout.rows > 1 ? layout.rows : 1;
+}
+
+/* Return how far rows can be scrolled. */
+static size_t scroll_most(size_t count, size_t room)
+{
+    return count > room ? count - room : 0;
 }
 
 /* Write a line, cut at the end of the screen. */
@@ -110,16 +141,12 @@ static void put_all(const struct top *top, const struct top_view *view)
     char clock[32], all[128];
     time_t now = time(NULL);
     struct tm tm;
-    size_t pending = 0;
-    for (size_t i = 0; i < top->row_count; i++)
-        pending += top->rows[i].pending;
     strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &tm));
-    size_t active = top->row_count - pending;
     snprintf(all, sizeof(all), "%zu device%s, %zu partition%s%s", top->device_count,
-             top->device_count == 1 ? "" : "s", active, active == 1 ? "" : "s",
+             top->device_count == 1 ? "" : "s", top->row_count, top->row_count == 1 ? "" : "s",
              view->mine ? " of yours" : "");
-    if (pending > 0)
-        snprintf(all + strlen(all), sizeof(all) - strlen(all), ", %zu waiting", pending);
+    if (top->waiting_count > 0)
+        snprintf(all + strlen(all), sizeof(all) - strlen(all), ", %zu waiting", top->waiting_count);
     put(0, "chronos %s  %s, by %s", clock, all, orders[view->order]);
 }
 
@@ -144,70 +171,110 @@ static void put_device(size_t line, const struct chronos_device *device)
         mvchgat((int)line, 9, (int)filled, A_NORMAL, held >= total ? COLOUR_LOW : COLOUR_BAR, NULL);
 }
 
-static void put_devices(const struct top *top)
+static void put_devices(const struct top *top, const struct layout *layout)
 {
-    size_t lines = device_lines(top), shown = lines;
-    if (lines < top->device_count)
-        shown = lines - 1;
+    size_t line = layout->rows_line - 1 - layout->devices, shown = layout->devices;
+    if (shown < top->device_count)
+        shown--;
     for (size_t i = 0; i < shown; i++)
-        put_device(1 + i, &top->devices[i]);
-    if (shown < lines)
-        put(1 + shown, "and %zu more devices", top->device_count - shown);
+        put_device(line + i, &top->devices[i]);
+    if (shown < layout->devices)
+        put(line + shown, "and %zu more devices", top->device_count - shown);
 }
 
 static void put_row(size_t line, const struct top_row *row)
 {
-    char bytes[32], used[32], left[40], ends[32], until[32];
+    char bytes[32], used[32], left[40], ends[32];
     struct tm tm;
     output_bytes_text(row->bytes, bytes, sizeof(bytes));
     output_bytes_text(row->used, used, sizeof(used));
     output_seconds_text(row->remaining, left, sizeof(left));
-    if (row->pending) {
-        output_seconds_text(row->until_start, until, sizeof(until));
-        snprintf(left, sizeof(left), "in %s", until);
-    }
     snprintf(ends, sizeof(ends), "?");
     if (localtime_r(&row->end, &tm))
         strftime(ends, sizeof(ends), row->end - time(NULL) < 86400 ? "%H:%M" : "%m-%d", &tm);
     put(line, "%-7s %-10.10s %-6s %7s %10s %10s %8s %6s  %s", row->id, row->user, row->device,
         row->share, bytes, used, left, ends, row->name);
     short colour = row->remaining < 60 ? COLOUR_OUT : row->remaining < 600 ? COLOUR_LOW : 0;
-    if (colour && !row->pending && COLS > 64)
+    if (colour && COLS > 64)
         mvchgat((int)line, 56, 8, A_NORMAL, colour, NULL);
 }
 
-static void put_rows(const struct top *top, struct top_view *view)
+static void put_titles(size_t line)
 {
-    size_t line = 1 + device_lines(top) + 1, room = top_screen_rows(top);
-    size_t last = top->row_count > room ? top->row_count - room : 0;
-    view->first = view->first < last ? view->first : last;
-    put(line, "%-7s %-10s %-6s %7s %10s %10s %8s %6s  %s", "ID", "USER", "DEVICE", "SHARE",
-        "MEMORY", "USED", "LEFT", "ENDS", "NAME");
     if (LINES > 0 && line < (size_t)LINES)
         mvchgat((int)line, 0, -1, A_BOLD, 0, NULL);
-    for (size_t i = 0; i < room && view->first + i < top->row_count; i++)
-        put_row(line + 1 + i, &top->rows[view->first + i]);
-    if (top->row_count == 0 && room > 0)
+}
+
+static void put_rows(const struct top *top, const struct top_view *view,
+                     const struct layout *layout, size_t first)
+{
+    size_t line = layout->rows_line;
+    put(line, "%-7s %-10s %-6s %7s %10s %10s %8s %6s  %s", "ID", "USER", "DEVICE", "SHARE",
+        "MEMORY", "USED", "LEFT", "ENDS", "NAME");
+    put_titles(line);
+    for (size_t i = 0; i < layout->rows && first + i < top->row_count; i++)
+        put_row(line + 1 + i, &top->rows[first + i]);
+    if (top->row_count == 0 && layout->rows > 0)
         put(line + 1, view->mine ? "You hold no partition." : "No partition is held.");
 }
 
-static void put_keys(const struct top *top, const struct top_view *view)
+static void put_waiting(const struct top *top, const struct layout *layout, size_t first)
 {
-    size_t room = top_screen_rows(top), last = view->first + room;
-    char place[64] = "";
-    if (top->row_count > room && room > 0)
-        snprintf(place, sizeof(place), "   %zu to %zu of %zu", view->first + 1,
-                 last < top->row_count ? last : top->row_count, top->row_count);
+    size_t line = layout->waiting_line;
+    if (layout->waiting == 0)
+        return;
+    put(line, "%-7s %-10s %-6s %7s %10s %10s  %-13s  %s", "QUEUE", "USER", "CLASS", "SHARE", "FOR",
+        "STARTS", "AT THE LATEST", "DEVICES");
+    put_titles(line);
+    for (size_t i = 0; i < layout->waiting && first + i < top->waiting_count; i++) {
+        const struct queue_row *row = &top->waiting[first + i];
+        char share[64], length[40], start[64], promised[64];
+        output_share_text(row->share, share, sizeof(share));
+        output_seconds_text(row->seconds, length, sizeof(length));
+        output_time_text(row->start, start, sizeof(start));
+        output_time_text(row->promised, promised, sizeof(promised));
+        put(line + 1 + i, "%-7s %-10.10s %-6.6s %7s %10s %10s  %-13s  %s", row->id, row->user,
+            row->priority, share, length, start, promised, row->devices);
+    }
+}
+
+/* Say which rows are shown, if not all are. */
+static void say_place(const char *of, size_t first, size_t room, size_t count, char *text,
+                      size_t size)
+{
+    size_t used = strlen(text), last = first + room < count ? first + room : count;
+    if (count > room && room > 0)
+        snprintf(text + used, size - used, "%s%s%zu-%zu of %zu", used > 0 ? ", " : "   ", of,
+                 first + 1, last, count);
+}
+
+static void put_keys(const struct top *top, const struct top_view *view,
+                     const struct layout *layout, size_t first)
+{
+    char place[128] = "";
+    say_place("", first, layout->rows, top->row_count, place, sizeof(place));
+    say_place("queue ", view->first - first, layout->waiting, top->waiting_count, place,
+              sizeof(place));
     put(LINES > 0 ? (size_t)LINES - 1 : 0, "q quit   up, down scroll   s sort   u %s%s",
         view->mine ? "all" : "only yours", place);
 }
 
 void top_screen_draw(const struct top *top, struct top_view *view)
 {
+    const struct layout layout = layout_of(top);
+    size_t rows = scroll_most(top->row_count, layout.rows);
+    size_t most = rows;
+    if (layout.waiting > 0)
+        most += scroll_most(top->waiting_count, layout.waiting);
+    view->first = view->first < most ? view->first : most;
+    size_t first = view->first < rows ? view->first : rows;
     erase();
     put_all(top, view);
-    put_devices(top);
-    put_rows(top, view);
-    put_keys(top, view);
+    if (top->usage[0] != '\0')
+        put(1, "%s", top->usage);
+    put_devices(top, &layout);
+    put_rows(top, view, &layout, first);
+    put_waiting(top, &layout, view->first - first);
+    put_keys(top, view, &layout, first);
     refresh();
 }

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Holders, their limits, and what they are promised; see accounts.h. */
+#include "internal.h"
+#include "quota_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
+#define DAY_NS      (86400 * NS_PER_SECOND)
+
+/* Days and weeks of engine time, until engine_set_calendar. */
+static const int64_t first_ns[] = {0};
+static const struct quota_calendar plain_calendar = {{0, first_ns, 1, DAY_NS},
+                                                     {0, first_ns, 1, 7 * DAY_NS}};
+
+static const struct holder *holder_of(const struct avl_node *node)
+{
+    return avl_entry_const(node, struct holder, node);
+}
+
+static int compare_holders(const struct avl_node *node_a, const struct avl_node *node_b)
+{
+    const struct holder *a = holder_of(node_a), *b = holder_of(node_b);
+
+    return a->group != b->group ? ORDER(a->group, b->group) : ORDER(a->id, b->id);
+}
+
+static const struct avl_kind kind_holder = {compare_holders, NULL};
+
+void accounts_init(struct engine *engine)
+{
+    engine->accounts.holders.kind = &kind_holder;
+    engine->accounts.calendar = &plain_calendar;
+    engine->accounts.standard = quota_standard;
+    engine->accounts.standard.limit[QUOTA_PENDING] = QUOTA_UNLIMITED;
+}
+
+void accounts_free(struct engine *engine)
+{
+    struct avl_node *node;
+
+    while ((node = avl_first(&engine->accounts.holders))) {
+        avl_remove(&engine->accounts.holders, node);
+        free(avl_entry(node, struct holder, node));
+    }
+}
+
+uint32_t accounts_of(const struct engine *engine, uint32_t uid)
+{
+    return engine->account ? engine->account(engine->account_context, uid) : uid;
+}
+
+struct holder *accounts_find(const struct engine *engine, bool group, uint32_t id)
+{
+    struct holder probe = {.group = group, .id = id};
+    struct avl_node *node = avl_find(&engine->accounts.holders, &probe.node);
+
+    return node ? avl_entry(node, struct holder, node) : NULL;
+}
+
+struct holder *accounts_at_or_after(const struct engine *engine, bool group, uint32_t id)
+{
+    struct holder *holder = accounts_find(engine, group, id), probe = {.group = group, .id = id};
+    struct avl_node *node = holder ? NULL : avl_after(&engine->accounts.holders, &probe.node);
+
+    if (node)
+        holder = avl_entry(node, struct holder, node);
+    return holder && holder->group == group ? holder : NULL;
+}
+
+/* -- limits ------------------------------------------------------------------- */
+
+/* A group has the limits that were set for it, and no others. */
+static struct quota_limits limits_of(const struct engine *engine, const struct holder *holder)
+{
+    struct quota_limits none = {0};
+
+    if (!holder->group) {
+        struct quota_limits standard =
+            quota_limits_over(&engine->accounts.defaults, &engine->accounts.standard);
+
+        return quota_limits_over(&holder->own, &standard);
+    }
+    for (int key = 0; key < QUOTA_KEYS; key++)
+        none.limit[key] = QUOTA_UNLIMITED;
+    return quota_limits_over(&holder->own, &none);
+}
+
+bool accounts_is_limited(const struct holder *holder)
+{
+    const uint64_t *limit = holder->quota.limits.limit;
+
+    return limit[QUOTA_FRACTION] != QUOTA_UNLIMITED || limit[QUOTA_HOURS_DAY] != QUOTA_UNLIMITED ||
+           limit[QUOTA_HOURS_WEEK] != QUOTA_UNLIMITED;
+}
+
+static void put_in_force(struct engine *engine, struct holder *holder)
+{
+    engine->accounts.limited -= accounts_is_limited(holder);
+    holder->quota.limits = limits_of(engine, holder);
+    engine->accounts.limited += accounts_is_limited(holder);
+}
+
+/* The limits of those without their own have changed. */
+static void put_all_in_force(struct engine *engine)
+{
+    for (struct avl_node *node = avl_first(&engine->accounts.holders); node;
+         node = avl_after(&engine->accounts.holders, node))
+        put_in_force(engine, avl_entry(node, struct holder, node));
+}
+
+void engine_set_calendar(struct engine *engine, const struct quota_calendar *calendar)
+{
+    engine->accounts.calendar = calendar;
+    engine->accounts.standard = quota_standard;
+    put_all_in_force(engine);
+    if (engine->accounts.limited)
+        engine_replan(engine);
+}
+
+struct holder *accounts_get(struct engine *engine, bool group, uint32_t id)
+{
+    struct holder *holder = accounts_find(engine, group, id);
+
+    if (holder)
+        return holder;
+    holder = calloc(1, sizeof(*holder));
+    if (!holder)
+        return NULL;
+    holder->group = group;
+    holder->id = id;
+    struct quota_limits limits = limits_of(engine, holder);
+    quota_init(&holder->quota, &limits);
+    engine->accounts.limited += accounts_is_limited(holder);
+    avl_insert(&engine->accounts.holders, &holder->node);
+    return holder;
+}
+
+int accounts_prepare(struct engine *engine, const struct partition *partition)
+{
+    if (!accounts_get(engine, false, accounts_of(engine, partition->uid)))
+        return -ENOMEM;
+    if (partition->quota_group && !accounts_get(engine, true, partition->quota_group))
+        return -ENOMEM;
+    return 0;
+}
+
+static const char *const kind_words[] = {
+    [HOLDER_DEFAULT] = "default", [HOLDER_USER] = "user", [HOLDER_GROUP] = "group"};
+
+const char *accounts_setting_key(enum holder_kind kind, uint32_t id, enum quota_key limit,
+                                 char key[static ENGINE_KEY_MAX])
+{
+    char number[16] = "";
+
+    if (kind != HOLDER_DEFAULT)
+        snprintf(number, sizeof(number), "%" PRIu32 "/", id);
+    snprintf(key, ENGINE_KEY_MAX, ACCOUNTS_PREFIX "%s/%s%s", kind_words[kind], number,
+             quota_text_key(limit));
+    return key;
+}
+
+bool accounts_is_quota(const char *key)
+{
+    return strncmp(key, ACCOUNTS_PREFIX, sizeof(ACCOUNTS_PREFIX) - 1) == 0;
+}
+
+/* Find whose limit a key is, and which. */
+static bool read_key(const char *key, enum holder_kind *ret_kind, uint32_t *ret_id,
+                     enum quota_key *ret_limit)
+{
+    const char *at = key + sizeof(ACCOUNTS_PREFIX) - 1, *last = key + strlen(key);
+    char again[ENGINE_KEY_MAX];
+    uint32_t id = 0; /* one that does not fit makes another key */
+    int kind = HOLDER_DEFAULT;
+
+    while (last[-1] != '/') /* there is one in the prefix */
+        last--;
+
+    while (kind <= HOLDER_GROUP && strncmp(at, kind_words[kind], strlen(kind_words[kind])) != 0)
+        kind++;
+    if (kind > HOLDER_GROUP)
+        return false;
+    for (at += strcspn(at, "/") + 1; at < last && *at >= '0' && *at <= '9'; at++)
+        id = id * 10 + (uint32_t)(*at - '0');
+    for (int limit = 0; limit < QUOTA_KEYS; limit++) {
+        if (strcmp(last, quota_text_key((enum quota_key)limit)) != 0)
+            continue;
+        *ret_kind = (enum holder_kind)kind;
+        *ret_id = id;
+        *ret_limit = (enum quota_key)limit;
+        return strcmp(accounts_setting_key(*ret_kind, id, *ret_limit, again), key) == 0 &&
+               (kind != HOLDER_GROUP || id > 0);
+    }
+    return false;
+}
+
+/* Parse the value of a limit; "": none. */
+static int parse_limit(enum quota_key limit, const char *value, struct quota_change *ret_change,
+                       struct refusal *why)
+{
+    char line[ENGINE_VALUE_MAX + 32];
+    int length =
+        snprintf(line, sizeof(line), "%s %s", quota_text_key(limit), value[0] ? value : "default");
+
+    return quota_text_parse(line, (size_t)length, ret_change, why->message, sizeof(why->message));
+}
+
+int accounts_check_limit(const char *key, const char *value, char *canonical, size_t size,
+                         struct refusal *why)
+{
+    struct quota_change change;
+    char text[QUOTA_TEXT_MAX];
+    enum holder_kind kind;
+    enum quota_key limit;
+    uint32_t id;
+
+    if (!read_key(key, &kind, &id, &limit))
+        return refuse(REFUSED_INVALID, why, "There is no such quota.");
+    int r = parse_limit(limit, value, &change, why);
+    if (r)
+        return r;
+    quota_text_limit(limit, change.limit, text);
+    snprintf(canonical, size, "%s", change.set ? text : "");
+    return 0;
+}
+
+int accounts_prepare_limit(struct engine *engine, const char *key)
+{
+    enum holder_kind kind;
+    enum quota_key limit;
+    uint32_t id;
+
+    if (!read_key(key, &kind, &id, &limit) || kind == HOLDER_DEFAULT)
+        return 0;
+    return accounts_get(engine, kind == HOLDER_GROUP, id) ? 0 : -ENOMEM;
+}
+
+void accounts_set_limit(struct engine *engine, const char *key, const char *value)
+{
+    struct quota_change change;
+    struct refusal unused;
+    enum holder_kind kind;
+    enum quota_key limit;
+    uint32_t id;
+
+    if (!read_key(key, &kind, &id, &limit) || parse_limit(limit, value, &change, &unused))
+        return;
+    struct holder *holder =
+        kind == HOLDER_DEFAULT ? NULL : accounts_find(engine, kind == HOLDER_GROUP, id);
+    if (holder) {
+        quota_text_apply(&change, &holder->own);
+        put_in_force(engine, holder);
+    } else if (kind == HOLDER_DEFAULT) {
+        quota_text_apply(&change, &engine->accounts.defaults);
+        put_all_in_force(engine);
+    }
+    engine_replan(engine);
+}
+
+/* -- what is promised ----------------------------------------------------------- */
+
+uint64_t accounts_ppm(const struct engine *engine, const struct partition *partition)
+{
+    uint64_t ppm = 0;
+
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        const struct share *share = &partition->shares[i];
+
+        ppm += fairshare_dominant_ppm(share->memory_bytes,
+                                      engine->devices[share->device].device.memory_bytes,
+                                      share->compute_ppm);
+    }
+    return ppm;
+}
+
+static struct fairshare_scale scale_of(const struct engine *engine)
+{
+    return (struct fairshare_scale){engine->policy.half_life_ns, engine->accounts.origin_ns};
+}
+
+/* What was used of it is booked with events (accounts_book), so here it begins at its start. */
+static void charge(struct engine *engine, struct charge *charge, struct holder *holder,
+                   const struct partition *partition)
+{
+    uint64_t ppm = accounts_ppm(engine, partition);
+    const struct fairshare_scale scale = scale_of(engine);
+
+    charge->holder = holder;
+    if (!holder)
+        return;
+    quota_put(&holder->quota, engine->accounts.calendar, &charge->quota, partition->id, ppm,
+              partition->start_ns, partition->end_ns, partition->start_ns);
+    holder->known = false;
+    if (partition->state == PARTITION_PENDING)
+        holder->quota.pending++;
+    else if (!holder->group && !holder->stale)
+        fairshare_hold(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
+}
+
+static void take_back(struct engine *engine, struct charge *charge,
+                      const struct partition *partition)
+{
+    struct holder *holder = charge->holder;
+    const struct fairshare_scale scale = scale_of(engine);
+
+    if (!holder)
+        return;
+    uint64_t ppm = (uint64_t)charge->quota.span.start.delta_ppm;
+    quota_take(&holder->quota, engine->accounts.calendar, &charge->quota, partition->start_ns);
+    holder->known = false;
+    if (partition->state == PARTITION_PENDING)
+        holder->quota.pending--;
+    else if (!holder->group && !holder->stale)
+        fairshare_drop(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
+    charge->holder = NULL;
+}
+
+void accounts_add(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+
+    charge(engine, &entry->charge, accounts_find(engine, false, entry->account), partition);
+    if (entry->group_charge)
+        charge(engine, entry->group_charge, accounts_find(engine, true, partition->quota_group),
+               partition);
+}
+
+void accounts_remove(struct engine *engine, struct entry *entry)
+{
+    take_back(engine, &entry->charge, &entry->partition);
+    if (entry->group_charge)
+        take_back(engine, entry->group_charge, &entry->partition);
+}
+
+static void mark(struct engine *engine, const struct charge *charge)
+{
+    const struct holder *holder = charge ? charge->holder : NULL;
+
+    if (!holder || holder->quota.pending == 0 || !accounts_is_limited(holder))
+        return;
+    for (uint32_t i = 0; i < engine->device_count; i++)
+        queue_mark(engine, i, INT64_MIN);
+}
+
+void accounts_freed(struct engine *engine, const struct entry *entry)
+{
+    mark(engine, &entry->charge);
+    mark(engine, entry->group_charge);
+}
+
+bool accounts_frees(const struct partition *before, const struct partition *after)
+{
+    bool frees = before->uid != after->uid || before->start_ns != after->start_ns ||
+                 before->end_ns > after->end_ns || before->share_count != after->share_count;
+
+    for (uint32_t i = 0; !frees && i < before->share_count; i++)
+        frees = before->shares[i].device != after->shares[i].device ||
+                before->shares[i].memory_bytes > after->shares[i].memory_bytes ||
+                before->shares[i].compute_ppm > after->shares[i].compute_ppm;
+    return frees;
+}
+
+bool accounts_alike(const struct partition *a, const struct partition *b)
+{
+    return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
+           (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
+           a->share_count == b->share_count &&
+           memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
+}
