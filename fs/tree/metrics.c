@@ -294,9 +294,9 @@ static void print_quotas(struct tree *tree, struct strbuf *out)
 {
     for (int hours = 0; hours < 2; hours++) {
         metrics_head(hours ? "chronos_quota_hours" : "chronos_quota_held", "gauge", NULL,
-                   hours ? "GPU-hours used and promised in this day and week."
-                         : "Devices held now, of users and groups with a quota.",
-                   out);
+                     hours ? "GPU-hours used and promised in this day and week."
+                           : "Devices held now, of users and groups with a quota.",
+                     out);
         print_quota_figures(tree, HOLDER_USER, hours, out);
         print_quota_figures(tree, HOLDER_GROUP, hours, out);
     }
@@ -328,16 +328,16 @@ static void print_waiting(const struct tree *tree, struct strbuf *out)
     const int64_t oldest_ns = count ? now_ns - engine_oldest_waiting(engine) : 0;
     const int64_t last_ns = count ? engine_last_start(engine) - now_ns : 0;
     metrics_head("chronos_waiting_partitions", "gauge", NULL,
-               "Partitions that wait for their start, reservations included.", out);
+                 "Partitions that wait for their start, reservations included.", out);
     strbuf_print(out, "chronos_waiting_partitions %llu\n", (unsigned long long)count);
     metrics_head("chronos_oldest_wait_seconds", "gauge", "seconds",
-               "Time since the one that has waited longest was asked for.", out);
+                 "Time since the one that has waited longest was asked for.", out);
     strbuf_print(out, "chronos_oldest_wait_seconds %lld\n", (long long)(oldest_ns / NS_PER_SECOND));
     metrics_head("chronos_last_start_seconds", "gauge", "seconds",
-               "Time until the last of their starts.", out);
+                 "Time until the last of their starts.", out);
     strbuf_print(out, "chronos_last_start_seconds %lld\n", (long long)units_seconds_up(last_ns));
     metrics_head("chronos_promised_starts", "counter", NULL,
-               "Partitions that have waited and started since the worker did.", out);
+                 "Partitions that have waited and started since the worker did.", out);
     strbuf_print(out, "chronos_promised_starts_total %llu\n",
                  (unsigned long long)tree->waits.started);
 }
