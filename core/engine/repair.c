@@ -110,8 +110,8 @@ static bool find_place(struct engine *engine, const struct entry *entry, int64_t
     *to = entry->partition;
     to->state = PARTITION_ACTIVE; /* nothing is promised to it now */
     uint32_t count = plan_gather(engine, to, waiting, ENGINE_DEVICE_ANY);
-    bool found = plan_place(engine, waiting, count, from_ns,
-                            fixed ? from_ns + 1 : ENGINE_FOREVER, to);
+    bool found =
+        plan_place(engine, waiting, count, from_ns, fixed ? from_ns + 1 : ENGINE_FOREVER, to);
     to->state = PARTITION_PENDING;
     return found;
 }
