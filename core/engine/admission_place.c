@@ -220,7 +220,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
         return refuse_place(engine, call, terms, &waiting, count, partition);
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;
-    waiting.promised_ns = placed.start_ns;
+    waiting.promised_ns =
+        terms->fixed ? placed.start_ns : plan_promise(engine, placed.start_ns, call->now_ns);
     if (terms->fixed)
         waiting.fixed_wall_ns = placed.start_ns + (call->wall_ns - call->now_ns);
     *partition = placed;

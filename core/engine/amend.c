@@ -35,7 +35,7 @@ static int place_there(struct engine *engine, const struct call *call, struct en
     struct partition again = *partition;
     char when[40], then[40];
 
-    plan_take_out(engine, entry);
+    plan_take_out(engine, entry, &entry->partition);
     bool fits = plan_place_new(engine, waiting, start_ns, start_ns + 1, partition);
     plan_put_in(engine, entry, &entry->partition);
     if (fits)
@@ -94,6 +94,7 @@ int engine_set_devices(struct engine *engine, const struct call *call, uint64_t 
         return r;
     queue_mark_shares(engine, &before, before.start_ns);
     queue_mark_itself(engine, entry);
+    queue_mark_order(engine);
     return 0;
 }
 
@@ -118,6 +119,6 @@ int engine_set_priority(struct engine *engine, const struct call *call, uint64_t
     waiting.priority = priority;
     r = operations_change(engine, entry, EVENT_PRIORITY, call, &entry->partition, &waiting);
     if (!r)
-        queue_mark_shares(engine, &entry->partition, QUEUE_FILL);
+        queue_mark_order(engine);
     return r;
 }

@@ -29,6 +29,7 @@
 #define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY  UINT32_MAX
+#define ENGINE_SERIES_NEW  UINT64_MAX /* it is the first */
 #define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -92,6 +93,13 @@ struct creation_terms {
     uint32_t priority;       /* enum priority */
     uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
+    uint64_t series;         /* id of the first of its series, or ENGINE_SERIES_NEW; 0 none */
+};
+
+/* What would fit in place of a request, as the devices say; the policy has not been asked. */
+struct suggestions {
+    uint32_t largest_ppm; /* of each device, for the time asked for; 0: nothing */
+    int64_t longest_ns;   /* for the amount asked for, at most the time; 0: not for a second */
 };
 
 /* What the engine knows of a device. */
@@ -118,11 +126,14 @@ enum event_kind {
     EVENT_NOTE,      /* something for the event log: key, value */
     EVENT_SHARED,    /* guest came */
     EVENT_UNSHARED,  /* guest went */
-    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; it will start earlier. No
+    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; later only by promise_slack. No
                       * change_seq: thousands can move at once, and the log has no line of them */
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
     EVENT_PRIORITY,  /* one that waits: its class */
+    EVENT_PREEMPTED, /* a low lease makes room for a high request: its programs end as on_expiry
+                      * says, and what is left of its time waits again; start_ns, end_ns, state,
+                      * shares. by_uid asked for the high one */
     EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
 };
 
@@ -145,10 +156,11 @@ struct engine_event {
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
     uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
-    /* of a partition that is pending, or was since the engine started; else all zero */
+    /* of a partition that is pending or low, or was pending since the engine started; else all zero
+     */
     struct waiting waiting_before, waiting_after;
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
     char key[ENGINE_KEY_MAX];
@@ -201,7 +213,7 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
  * expires at the next engine_advance. -EINVAL for an invalid record (unknown device, id 0 or in
  * use, end <= start). */
 int engine_restore(struct engine *engine, const struct partition *partition);
-/* Restore a partition that waits, in its place. */
+/* Restore a partition that waits, in its place, or one for which waiting_is_kept. */
 int engine_restore_waiting(struct engine *engine, const struct partition *partition,
                            const struct waiting *waiting);
 /* Restore a guest of a restored partition. -EINVAL: there is no such partition, or no room. */
@@ -224,6 +236,19 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
  * is PARTITION_PENDING until then. */
 int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
                    const struct creation_terms *terms, uint64_t *ret_id);
+/* Return whether a request would be accepted now, with the record that it would get (id 0), or why
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition);
+/* Find what would be accepted now in place of a request that does not fit. */
+int engine_suggest(const struct engine *engine, const struct call *call,
+                   const struct creation *creation, const struct creation_terms *terms,
+                   struct suggestions *ret_suggestions);
+/* The last moment >= from_ns and < before_ns from which `bytes` fit on a device for `duration_ns`;
+ * INT64_MIN if there is none among the first gaps. */
+int64_t engine_latest(const struct engine *engine, uint32_t device, int64_t from_ns,
+                      int64_t before_ns, uint64_t bytes, int64_t duration_ns);
 /* Return whether engine_release would end the partition, or why not. */
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */
@@ -364,7 +389,7 @@ struct engine_rules {
     engine_order_fn *order; /* NULL: accounts are equal */
     engine_limit_fn *limit; /* NULL: none */
     void *context;
-    uint32_t forward; /* requests that are tried when memory of a device was freed; 100 at first */
+    uint32_t forward; /* requests that are tried when memory was freed; 0: as config/forward says */
 };
 void engine_set_rules(struct engine *engine, const struct engine_rules *rules);
 /* Go through all that waits again, because a limit now allows more. */
@@ -381,5 +406,8 @@ void engine_events_free(struct engine_event *events);
  * are not reused. Partitions past their end expire again at the next engine_advance. -ENOMEM:
  * nothing was reverted; -EINVAL: the events do not match the engine's state. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
+/* Revert all changes whose events have not been taken, as if they had not been made. 0 or -ENOMEM:
+ * nothing was reverted. */
+int engine_undo(struct engine *engine);
 
 #endif

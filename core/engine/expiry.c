@@ -23,6 +23,7 @@ void expiry_end(struct engine *engine, struct engine_event *event, struct entry 
         accounts_freed(engine, entry);
     index_remove(engine, entry);
     index_free_entry(entry);
+    queue_mark_order(engine);
     int64_t freed_ns = waits ? event->before.start_ns : event->at_ns;
     queue_mark_shares(engine, &event->before,
                       event->at_ns < event->before.end_ns ? freed_ns : QUEUE_FILL);
@@ -115,6 +116,17 @@ static size_t count_due(const struct engine *engine, int64_t now_ns, size_t most
     return count < most ? count : most;
 }
 
+/* Give an event the guests of its partition, if it has any. False: out of memory. */
+static bool copy_guests(struct engine_event *event, const struct entry *entry)
+{
+    if (!entry->guests)
+        return true;
+    event->guests = calloc(1, sizeof(*event->guests));
+    if (event->guests)
+        *event->guests = *entry->guests;
+    return event->guests;
+}
+
 /* Do what is due, `*most` events at most. */
 static int do_due(struct engine *engine, int64_t now_ns, size_t *most)
 {
@@ -141,6 +153,11 @@ static int do_due(struct engine *engine, int64_t now_ns, size_t *most)
         event->kind = due.kind;
         event->at_ns = due.at_ns;
         event->by_uid = due.entry->partition.uid;
+        if (due.kind == EVENT_STARTED && !copy_guests(event, due.entry)) {
+            event->next = spare;
+            engine_events_free(event);
+            return -ENOMEM;
+        }
         if (due.kind == EVENT_WARNED)
             expiry_warn(engine, event, due.entry);
         else if (due.kind == EVENT_STARTED)

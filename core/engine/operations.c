@@ -128,39 +128,78 @@ static const struct partition *find_unique(const struct engine *engine, const st
     return NULL;
 }
 
-/* Add a granted partition: assign its id, make its event, and warn if that is due already. */
+/* Add a granted partition: assign its id, make its event, and warn if that is due already. It takes
+ * `preemption` if that is not NULL; -EAGAIN: it could not. */
 static int add_created(struct engine *engine, const struct call *call, struct partition *partition,
-                       const struct waiting *waiting, uint64_t *ret_id)
+                       const struct waiting *waiting, struct preemption *preemption,
+                       uint64_t *ret_id)
 {
-    bool waits = partition->state == PARTITION_PENDING;
-    bool warns = !waits && ending_settle(partition, call->now_ns);
-    struct entry *entry = index_new_entry(partition, waits ? waiting : NULL);
+    bool kept = waiting_is_kept(waiting, partition->state);
+    bool warns = partition->state != PARTITION_PENDING && ending_settle(partition, call->now_ns);
+    struct entry *entry = index_new_entry(partition, kept ? waiting : NULL);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
+    int r = !entry || !event || (warns && !warning) ? -ENOMEM : 0;
 
-    if (!entry || !event || (warns && !warning)) {
+    partition->id = engine->next_id;
+    if (partition->series == ENGINE_SERIES_NEW)
+        partition->series = partition->id;
+    if (!r)
+        entry->partition = *partition;
+    if (!r && preemption && !preempt_apply(engine, call, preemption, entry))
+        r = -EAGAIN;
+    if (r) {
         index_free_entry(entry);
-        free(event);
-        free(warning);
-        return -ENOMEM;
+        engine_events_free(event);
+        engine_events_free(warning);
+        return r;
     }
-    partition->id = engine->next_id++;
+    engine->next_id++;
+    event->after = *partition;
     journal_append(engine, event);
-    partition->change_seq = event->seq;
-    event->after = entry->partition = *partition;
-    if (waits)
+    event->after.change_seq = event->seq;
+    if (kept)
         event->waiting_after = *waiting;
-    index_add(engine, entry);
+    if (preemption)
+        index_change(engine, entry, &event->after);
+    else {
+        entry->partition = event->after;
+        index_add(engine, entry);
+    }
+    if (partition->state == PARTITION_PENDING)
+        queue_mark_order(engine);
     if (warning)
         expiry_warn(engine, warning, entry);
     *ret_id = partition->id;
     return 0;
 }
 
-/* `terms` is NULL if there are none. */
-static int create(struct engine *engine, const struct call *call, const struct creation *creation,
-                  const struct creation_terms *terms, uint64_t *ret_id)
+/* Add what was placed, in the room of low leases if that lets it start now. */
+static int add_placed(struct engine *engine, const struct call *call, struct partition *partition,
+                      const struct waiting *waiting, uint64_t *ret_id)
+{
+    struct partition now = *partition;
+    struct preemption *preemption = NULL;
+
+    engine->accounts.unbound = call->caller->admin;
+    int r = preempt_prepare(engine, call, waiting, &now, &preemption);
+    engine->accounts.unbound = false;
+    if (r)
+        return r;
+    if (preemption)
+        r = add_created(engine, call, &now, waiting, preemption, ret_id);
+    if (!preemption || r == -EAGAIN)
+        r = add_created(engine, call, partition, waiting, NULL, ret_id);
+    preempt_free(preemption);
+    return r;
+}
+
+/* Decide on a request; `terms` is NULL if there are none. *ret_same: the partition that it is
+ * granted already, or NULL; then the others are not set. */
+static int admit(struct engine *engine, const struct call *call, const struct creation *creation,
+                 const struct creation_terms *terms, const struct partition **ret_same,
+                 struct partition *ret_partition, struct waiting *ret_waiting)
 {
     const struct caller *caller = call->caller;
     const struct request *request = creation->request;
@@ -174,6 +213,7 @@ static int create(struct engine *engine, const struct call *call, const struct c
                                   .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .series = terms ? terms->series : 0,
                                   .quota_group = request->quota_group,
                                   .created_wall_ns = call->wall_ns,
                                   .hold = request->hold ? creation->hold : 0,
@@ -182,13 +222,10 @@ static int create(struct engine *engine, const struct call *call, const struct c
                                   .creator_pid = caller->pid};
     struct waiting waiting = {0};
     int r = check_create(call, creation);
-    const struct partition *same =
-        !r && request->unique ? find_unique(engine, call, creation) : NULL;
 
-    if (same) {
-        *ret_id = same->id;
+    *ret_same = !r && request->unique ? find_unique(engine, call, creation) : NULL;
+    if (*ret_same)
         return 0;
-    }
     if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
@@ -206,7 +243,38 @@ static int create(struct engine *engine, const struct call *call, const struct c
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
-    return add_created(engine, call, &partition, &waiting, ret_id);
+    *ret_partition = partition;
+    *ret_waiting = waiting;
+    return 0;
+}
+
+static int create(struct engine *engine, const struct call *call, const struct creation *creation,
+                  const struct creation_terms *terms, uint64_t *ret_id)
+{
+    const struct partition *same;
+    struct partition partition;
+    struct waiting waiting;
+    int r = admit(engine, call, creation, terms, &same, &partition, &waiting);
+
+    if (r)
+        return r;
+    if (!same)
+        return add_placed(engine, call, &partition, &waiting, ret_id);
+    *ret_id = same->id;
+    return 0;
+}
+
+int engine_check_create(struct engine *engine, const struct call *call,
+                        const struct creation *creation, const struct creation_terms *terms,
+                        struct partition *ret_partition)
+{
+    const struct partition *same;
+    struct waiting waiting;
+    int r = admit(engine, call, creation, terms, &same, ret_partition, &waiting);
+
+    if (!r && same)
+        *ret_partition = *same;
+    return r;
 }
 
 int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
@@ -253,6 +321,7 @@ static uint32_t priority_of(const struct entry *entry)
 /* A partition gave memory back, from this moment on. */
 static void freed(struct engine *engine, const struct entry *entry, int64_t from_ns)
 {
+    queue_mark_order(engine);
     queue_mark_shares(engine, &entry->partition, from_ns);
     if (entry->partition.state == PARTITION_PENDING)
         queue_mark_itself(engine, entry);

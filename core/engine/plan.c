@@ -8,24 +8,9 @@
  */
 #include "internal.h"
 
-#include "core/base/array.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include <errno.h>
 
 /* -- moving ------------------------------------------------------------------- */
-
-/* Memory was freed where the request was planned. On the device of the pass, the rest of the pass
- * sees it. */
-static void mark_left(struct engine *engine, const struct partition *was)
-{
-    const struct pass *pass = &engine->queue.pass;
-
-    for (uint32_t i = 0; i < was->share_count; i++) {
-        if (pass->phase == PASS_FILL || was->shares[i].device != pass->device)
-            queue_mark(engine, was->shares[i].device, was->start_ns);
-    }
-}
 
 static int move(struct engine *engine, struct entry *entry, int64_t now_ns,
                 const struct partition *to)
@@ -34,12 +19,7 @@ static int move(struct engine *engine, struct entry *entry, int64_t now_ns,
 
     if (!event)
         return -ENOMEM;
-    journal_of(event, entry);
-    event->after = *to;
-    event->waiting_after.promised_ns = to->start_ns;
-    journal_append(engine, event);
-    index_move(engine, entry, &event->after, &event->waiting_after);
-    mark_left(engine, &event->before);
+    plan_move(engine, event, entry, to);
     return 0;
 }
 
@@ -65,154 +45,49 @@ static int improve(struct engine *engine, struct entry *entry, int64_t now_ns, i
     return move(engine, entry, now_ns, &to);
 }
 
-/* -- forward: in fair order --------------------------------------------------- */
+/* -- phases -------------------------------------------------------------------- */
 
-static const struct avl *waiting_on(const struct engine *engine)
+/* Whether requests are to be put into fair order again. */
+static bool is_due(const struct engine *engine)
 {
-    return &engine->devices[engine->queue.pass.device].waiting;
+    const struct queue *queue = &engine->queue;
+
+    return queue->reorder.due && queue->count > 0 && engine->policy.promise_slack_ppm > 0;
 }
 
-static bool comes_first(const struct queue_key *a, const struct queue_key *b)
+/* Go to a phase of the pass, or to the next one that has something to do. */
+static void enter(struct engine *engine, enum pass_phase phase)
 {
-    if (a->priority != b->priority)
-        return a->priority > b->priority;
-    if (a->account != b->account)
-        return a->account < b->account;
-    return a->asked_ns != b->asked_ns ? a->asked_ns < b->asked_ns : a->id < b->id;
-}
+    struct pass *pass = &engine->queue.pass;
 
-/* The first request at or after `key` that is planned on the device or is a gang. */
-static struct entry *next_of_pass(const struct engine *engine, const struct queue_key *key)
-{
-    const struct pass *pass = &engine->queue.pass;
-    struct entry *gang = queue_at_or_after(&engine->queue.gangs, key);
-    struct entry *here = pass->tried < engine->queue.rules.forward
-                             ? queue_at_or_after(waiting_on(engine), key)
-                             : NULL;
-
-    if (!gang || !here)
-        return gang ? gang : here;
-    struct queue_key a = queue_key_of(gang), b = queue_key_of(here);
-    return comes_first(&a, &b) ? gang : here;
-}
-
-static int order_of(const struct queue *queue, const struct queue_turn *a,
-                    const struct queue_turn *b)
-{
-    int order =
-        queue->rules.order ? queue->rules.order(queue->rules.context, a->account, b->account) : 0;
-
-    return order ? order : a->account < b->account ? -1 : 1;
-}
-
-/* Sort by usage: a shell sort, since there are few. */
-static void sort_turns(const struct queue *queue, struct queue_turn *turns, uint32_t count)
-{
-    uint32_t gap = 1;
-
-    while (gap < count / 3)
-        gap = 3 * gap + 1;
-    for (; gap > 0; gap /= 3) {
-        for (uint32_t i = gap; i < count; i++) {
-            struct queue_turn turn = turns[i];
-            uint32_t at = i;
-
-            for (; at >= gap && order_of(queue, &turn, &turns[at - gap]) < 0; at -= gap)
-                turns[at] = turns[at - gap];
-            turns[at] = turn;
-        }
+    if (phase == PASS_REORDER && is_due(engine)) {
+        engine->queue.reorder.due = false;
+        engine->queue.reorder.round = 0;
+    } else if (phase == PASS_REORDER) {
+        phase = PASS_FILL;
     }
-    for (uint32_t i = 1; i < count; i++)
-        turns[i].rank =
-            turns[i - 1].rank +
-            (queue->rules.order(queue->rules.context, turns[i - 1].account, turns[i].account) != 0);
+    if (phase == PASS_FILL && pass->device == ENGINE_DEVICE_ANY)
+        phase = PASS_IDLE;
+    pass->phase = phase;
+    pass->priority = PRIORITIES;
+    pass->sorted = false;
 }
 
-/* List the accounts that have requests of the class, in order of their usage. */
-static int list_turns(struct engine *engine)
-{
-    struct queue *queue = &engine->queue;
-    struct pass *pass = &queue->pass;
-    struct queue_key key = {.priority = pass->priority - 1, .asked_ns = INT64_MIN};
-    struct entry *entry;
-
-    pass->turn_count = 0;
-    while ((entry = next_of_pass(engine, &key))) {
-        struct queue_key next = queue_key_of(entry);
-
-        if (next.priority != key.priority)
-            break;
-        int r = array_reserve(pass->turns, pass->turn_capacity, pass->turn_count + (size_t)1);
-        if (r)
-            return r;
-        pass->turns[pass->turn_count++] =
-            (struct queue_turn){.account = next.account, .next = next};
-        if (next.account == UINT32_MAX)
-            break;
-        key.account = next.account + 1;
-    }
-    if (pass->turn_count > 1)
-        sort_turns(queue, pass->turns, pass->turn_count);
-    pass->sorted = true;
-    return 0;
-}
-
-/* The account whose turn it is; NULL: there is none. */
-static struct queue_turn *first_turn(struct pass *pass)
-{
-    struct queue_turn *first = NULL;
-
-    for (uint32_t i = 0; i < pass->turn_count; i++) {
-        struct queue_turn *turn = &pass->turns[i];
-
-        if (turn->over)
-            continue;
-        if (first && turn->rank != first->rank)
-            break;
-        if (!first || turn->next.asked_ns < first->next.asked_ns ||
-            (turn->next.asked_ns == first->next.asked_ns && turn->next.id < first->next.id))
-            first = turn;
-    }
-    return first;
-}
-
-/* Find the next request of the class in fair order, and whose turn it is; NULL: there is none. Some
- * may have left since the turns were listed. */
-static struct entry *next_in_order(struct engine *engine, struct queue_turn **ret_turn)
-{
-    struct queue_turn *turn;
-
-    while ((turn = first_turn(&engine->queue.pass))) {
-        struct entry *entry = next_of_pass(engine, &turn->next);
-        struct queue_key key = entry ? queue_key_of(entry) : (struct queue_key){0};
-
-        if (!entry || key.priority != turn->next.priority || key.account != turn->account) {
-            turn->over = true;
-            continue;
-        }
-        bool is_next = key.id == turn->next.id;
-        turn->next = key;
-        if (is_next) {
-            *ret_turn = turn;
-            return entry;
-        }
-    }
-    return NULL;
-}
+/* -- forward ------------------------------------------------------------------- */
 
 static int forward(struct engine *engine, int64_t now_ns)
 {
     struct pass *pass = &engine->queue.pass;
     struct queue_turn *turn = NULL;
-    int r = pass->sorted ? 0 : list_turns(engine);
+    int r = pass->sorted ? 0 : plan_list_turns(engine);
 
     if (r)
         return r;
-    struct entry *entry = next_in_order(engine, &turn);
+    struct entry *entry = plan_next_in_order(engine, &turn);
     if (!entry) {
         pass->sorted = false;
         if (--pass->priority == 0)
-            pass->phase = PASS_FILL;
+            enter(engine, PASS_REORDER);
         return 0;
     }
     int64_t start_ns = entry->partition.start_ns;
@@ -223,6 +98,18 @@ static int forward(struct engine *engine, int64_t now_ns)
         pass->tried += !gang && !r;
     }
     turn->next.id += !r;
+    return r;
+}
+
+/* -- reorder ------------------------------------------------------------------ */
+
+static int reorder(struct engine *engine, int64_t now_ns)
+{
+    bool done = false;
+    int r = plan_reorder(engine, now_ns, &done);
+
+    if (done)
+        enter(engine, PASS_FILL);
     return r;
 }
 
@@ -292,10 +179,10 @@ static int fill(struct engine *engine, int64_t now_ns)
 
     find_fit(engine, &engine->queue.anywhere, &fit, &best);
     fit.planned = true;
-    find_fit(engine, waiting_on(engine), &fit, &best);
+    find_fit(engine, plan_waiting_here(engine), &fit, &best);
     find_fit(engine, &engine->queue.gangs, NULL, &best); /* there are few */
     if (!best) {
-        pass->phase = PASS_IDLE;
+        enter(engine, PASS_IDLE);
         return 0;
     }
     pass->last = queue_key_of(best);
@@ -314,28 +201,32 @@ static int fill(struct engine *engine, int64_t now_ns)
 
 bool plan_is_finished(const struct engine *engine)
 {
-    return engine->queue.pass.phase == PASS_IDLE && engine->queue.freed_count == 0;
+    return engine->queue.pass.phase == PASS_IDLE && engine->queue.freed_count == 0 &&
+           !is_due(engine);
 }
 
-/* Begin with the first device that has freed memory. */
+/* Begin with the first device that has freed memory; if there is none, something else changed that
+ * the order depends on. */
 static void begin(struct engine *engine, int64_t now_ns)
 {
     struct queue *queue = &engine->queue;
     struct pass *pass = &queue->pass;
     uint32_t device = 0;
 
-    while (engine->devices[device].freed_ns == ENGINE_FOREVER)
+    while (device < engine->device_count && engine->devices[device].freed_ns == ENGINE_FOREVER)
         device++;
-    int64_t from_ns = engine->devices[device].freed_ns;
-    *pass = (struct pass){.phase = from_ns == QUEUE_FILL ? PASS_FILL : PASS_FORWARD,
-                          .device = device,
+    bool freed = device < engine->device_count;
+    int64_t from_ns = freed ? engine->devices[device].freed_ns : QUEUE_FILL;
+    *pass = (struct pass){.device = freed ? device : ENGINE_DEVICE_ANY,
                           .now_ns = now_ns,
                           .from_ns = from_ns,
-                          .priority = PRIORITIES,
                           .turns = pass->turns,
                           .turn_capacity = pass->turn_capacity};
-    engine->devices[device].freed_ns = ENGINE_FOREVER;
-    queue->freed_count--;
+    if (freed) {
+        engine->devices[device].freed_ns = ENGINE_FOREVER;
+        queue->freed_count--;
+    }
+    enter(engine, from_ns == QUEUE_FILL ? PASS_REORDER : PASS_FORWARD);
 }
 
 int plan_step(struct engine *engine, int64_t now_ns)
@@ -344,8 +235,14 @@ int plan_step(struct engine *engine, int64_t now_ns)
         return 0;
     if (engine->queue.pass.phase == PASS_IDLE)
         begin(engine, now_ns);
-    return engine->queue.pass.phase == PASS_FORWARD ? forward(engine, now_ns)
-                                                    : fill(engine, now_ns);
+    switch (engine->queue.pass.phase) {
+    case PASS_FORWARD:
+        return forward(engine, now_ns);
+    case PASS_REORDER:
+        return reorder(engine, now_ns);
+    default:
+        return fill(engine, now_ns);
+    }
 }
 
 int plan_finish(struct engine *engine, int64_t now_ns)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The places that a request may take: its devices, and the limits on its owner. */
+/*
+ * The places that a request may take: its devices, and the limits on its owner; and moving it
+ * there.
+ */
 #include "internal.h"
 
 /* What is promised to one that waits on a device. */
@@ -107,11 +110,11 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
 bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t count,
                 int64_t from_ns, int64_t before_ns, struct partition *partition)
 {
-    int64_t duration_ns = partition->end_ns - partition->start_ns;
-    int64_t last_ns = ENGINE_TIME_MAX - duration_ns;
     struct limit limit = {.engine = engine, .partition = partition};
     struct placement_limit limits[2];
     uint32_t limit_count = 0;
+    int64_t duration_ns = partition->end_ns - partition->start_ns;
+    int64_t last_ns = ENGINE_TIME_MAX - duration_ns;
 
     if (engine->queue.rules.limit)
         limits[limit_count++] = (struct placement_limit){limit_earliest, &limit};
@@ -144,14 +147,16 @@ bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t c
     return true;
 }
 
-void plan_take_out(struct engine *engine, struct entry *entry)
+void plan_take_out(struct engine *engine, struct entry *entry, const struct partition *where)
 {
-    const struct partition *partition = &entry->partition;
+    const struct partition was = entry->partition;
 
+    entry->partition = *where;
     accounts_remove(engine, entry);
-    for (uint32_t i = 0; i < partition->share_count; i++)
-        timeline_remove(&engine->devices[partition->shares[i].device].timeline,
-                        &entry->places[i].start, &entry->places[i].end);
+    for (uint32_t i = 0; i < where->share_count; i++)
+        timeline_remove(&engine->devices[where->shares[i].device].timeline, &entry->places[i].start,
+                        &entry->places[i].end);
+    entry->partition = was;
 }
 
 void plan_put_in(struct engine *engine, struct entry *entry, const struct partition *where)
@@ -182,4 +187,28 @@ bool plan_place_new(struct engine *engine, const struct waiting *waiting, int64_
     to.state = partition->state;
     *partition = to;
     return true;
+}
+
+/* Memory was freed where the request was planned. On the device of the pass, the rest of the pass
+ * sees it. */
+static void mark_left(struct engine *engine, const struct partition *was)
+{
+    const struct pass *pass = &engine->queue.pass;
+
+    for (uint32_t i = 0; i < was->share_count; i++) {
+        if (pass->phase != PASS_FORWARD || was->shares[i].device != pass->device)
+            queue_mark(engine, was->shares[i].device, was->start_ns);
+    }
+}
+
+void plan_move(struct engine *engine, struct engine_event *event, struct entry *entry,
+               const struct partition *to)
+{
+    journal_of(event, entry);
+    event->after = *to;
+    if (engine->policy.promise_slack_ppm == 0)
+        event->waiting_after.promised_ns = to->start_ns;
+    journal_append(engine, event);
+    index_move(engine, entry, &event->after, &event->waiting_after);
+    mark_left(engine, &event->before);
 }

@@ -117,6 +117,30 @@ static int parse_count(const struct policy_row *row, const struct setting_value 
     return 0;
 }
 
+/* A multiple, in millionths. */
+static int parse_factor(const struct policy_row *row, const struct setting_value *value,
+                        void *field)
+{
+    size_t digits = strspn(value->text, "0123456789"), rest = 0;
+    const char *end = value->text + digits;
+    uint64_t ppm = 0, unit = 1000000;
+
+    for (size_t i = 0; i < digits && i < 4; i++)
+        ppm = ppm * 10 + (uint64_t)(value->text[i] - '0');
+    ppm *= unit;
+    if (*end == '.') {
+        rest = strspn(end + 1, "0123456789");
+        for (size_t i = 1; i <= rest; i++)
+            ppm += (uint64_t)(end[i] - '0') * (unit /= 10);
+        end += rest > 0 ? rest + 1 : 0;
+    }
+    if (digits == 0 || digits > 4 || rest > 6 || *end || ppm > 100000000)
+        return INVALID(value, "The setting %s is a number from 0 to 100, such as 0.5.", row->name);
+    *(uint32_t *)field = (uint32_t)ppm;
+    units_fraction_text(ppm, 1000000, value->canonical, value->canonical_size);
+    return 0;
+}
+
 static int parse_group(const struct policy_row *row, const struct setting_value *value, void *field)
 {
     const char *group = is_word(row, value, "none") ? "" : value->text;
@@ -155,6 +179,14 @@ static int parse_choice(const struct policy_row *row, const struct setting_value
     }
     message_quote(value->text, value->length, quoted);
     return INVALID(value, "The setting %s cannot be \"%s\"; write %s.", row->name, quoted, known);
+}
+
+static int parse_preempt(const struct policy_row *row, const struct setting_value *value,
+                         void *field)
+{
+    if (strcmp(value->text, "suspend") == 0)
+        return INVALID(value, "Nothing can be suspended yet; write off or end.");
+    return parse_choice(row, value, field);
 }
 
 static int parse_on_expiry_set(const struct policy_row *row, const struct setting_value *value,

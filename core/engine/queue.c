@@ -76,6 +76,19 @@ static int compare_nodes(const struct avl_node *a, const struct avl_node *b)
     return compare_keys(&x, &y);
 }
 
+static struct waiter *by_order_of(const struct avl_node *node)
+{
+    return (struct waiter *)(uintptr_t)avl_entry_const(node, struct waiter, by_order);
+}
+
+static int compare_order(const struct avl_node *a, const struct avl_node *b)
+{
+    struct queue_key x = queue_key_of(by_order_of(a)->common.entry);
+    struct queue_key y = queue_key_of(by_order_of(b)->common.entry);
+
+    return compare_keys(&x, &y);
+}
+
 static uint32_t seconds_of(const struct partition *partition)
 {
     uint64_t seconds =
@@ -131,8 +144,18 @@ static void update_start(struct avl_node *node)
     }
 }
 
+/* Those that began last first. */
+static int compare_low(const struct avl_node *a, const struct avl_node *b)
+{
+    const struct partition *x = &node_of(a)->entry->partition, *y = &node_of(b)->entry->partition;
+
+    return x->start_ns != y->start_ns ? ORDER(y->start_ns, x->start_ns) : ORDER(y->id, x->id);
+}
+
+static const struct avl_kind kind_low = {compare_low, NULL};
 static const struct avl_kind kind_start = {compare_start, update_start};
 static const struct avl_kind kind_give_up = {compare_give_up, NULL};
+static const struct avl_kind kind_order = {compare_order, NULL};
 static const struct avl_kind kind_node = {compare_nodes, update_node};
 
 void queue_init(struct queue *queue)
@@ -140,18 +163,20 @@ void queue_init(struct queue *queue)
     queue->by_start.kind = &kind_start;
     queue->by_give_up.kind = &kind_give_up;
     queue->gangs.kind = queue->anywhere.kind = &kind_node;
+    queue->movable.kind = &kind_order;
     queue->next_start_ns = queue->next_give_up_ns = ENGINE_FOREVER;
-    queue->rules.forward = 100;
 }
 
 void queue_free(struct queue *queue)
 {
     free(queue->pass.turns);
+    free(queue->reorder.slots);
 }
 
-void queue_init_device(struct avl *waiting)
+void queue_init_device(struct avl *waiting, struct avl *low)
 {
     waiting->kind = &kind_node;
+    low->kind = &kind_low;
 }
 
 struct waiter *queue_new_waiter(uint32_t share_count)
@@ -205,6 +230,7 @@ void queue_add(struct engine *engine, struct entry *entry)
     update_next(queue);
     if (waiter->record.fixed)
         return;
+    avl_insert(&queue->movable, &waiter->by_order);
     for (uint32_t i = 0; i < entry->partition.share_count; i++) {
         waiter->places[i].on_device.entry = entry;
         avl_insert(&engine->devices[entry->partition.shares[i].device].waiting,
@@ -226,11 +252,39 @@ void queue_remove(struct engine *engine, struct entry *entry)
     update_next(queue);
     if (waiter->record.fixed)
         return;
+    avl_remove(&queue->movable, &waiter->by_order);
     for (uint32_t i = 0; i < entry->partition.share_count; i++)
         avl_remove(&engine->devices[entry->partition.shares[i].device].waiting,
                    &waiter->places[i].on_device.node);
     if (common_tree(queue, entry))
         avl_remove(common_tree(queue, entry), &waiter->common.node);
+}
+
+bool queue_is_low(const struct entry *entry)
+{
+    return entry->partition.state != PARTITION_PENDING && entry->waiter &&
+           entry->waiter->record.priority == PRIORITY_LOW;
+}
+
+void queue_add_low(struct engine *engine, struct entry *entry)
+{
+    for (uint32_t i = 0; i < entry->partition.share_count; i++) {
+        entry->waiter->places[i].on_device.entry = entry;
+        avl_insert(&engine->devices[entry->partition.shares[i].device].low,
+                   &entry->waiter->places[i].on_device.node);
+    }
+}
+
+void queue_remove_low(struct engine *engine, struct entry *entry)
+{
+    for (uint32_t i = 0; i < entry->partition.share_count; i++)
+        avl_remove(&engine->devices[entry->partition.shares[i].device].low,
+                   &entry->waiter->places[i].on_device.node);
+}
+
+struct entry *queue_entry_of_low(struct avl_node *node)
+{
+    return avl_entry(node, struct queue_node, node)->entry;
 }
 
 struct entry *queue_next_start(const struct engine *engine, int64_t at_ns, uint64_t after_id)
@@ -317,6 +371,23 @@ struct entry *queue_at_or_after(const struct avl *avl, const struct queue_key *k
     return first_in(avl->root, key, NULL);
 }
 
+struct entry *queue_in_order(const struct engine *engine, const struct queue_key *key)
+{
+    const struct avl_node *node = engine->queue.movable.root, *first = NULL;
+
+    while (node) {
+        struct queue_key own = queue_key_of(by_order_of(node)->common.entry);
+
+        if (compare_keys(key, &own) <= 0) {
+            first = node;
+            node = node->left;
+        } else {
+            node = node->right;
+        }
+    }
+    return first ? by_order_of(first)->common.entry : NULL;
+}
+
 struct entry *queue_fit_at_or_after(const struct avl *avl, const struct queue_key *key,
                                     const struct queue_fit *fit)
 {
@@ -349,50 +420,4 @@ struct queue_fit queue_fit_of(const struct engine *engine, uint32_t device, int6
         fit.most_part = part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
     }
     return fit;
-}
-
-void queue_mark(struct engine *engine, uint32_t device, int64_t from_ns)
-{
-    int64_t *freed_ns = &engine->devices[device].freed_ns;
-
-    if (engine->queue.count == 0)
-        return;
-    engine->queue.freed_count += *freed_ns == ENGINE_FOREVER;
-    if (from_ns < *freed_ns)
-        *freed_ns = from_ns < QUEUE_FILL ? from_ns : QUEUE_FILL;
-}
-
-void queue_mark_shares(struct engine *engine, const struct partition *partition, int64_t from_ns)
-{
-    for (uint32_t i = 0; i < partition->share_count; i++)
-        queue_mark(engine, partition->shares[i].device, from_ns);
-}
-
-void queue_mark_itself(struct engine *engine, const struct entry *entry)
-{
-    queue_mark_shares(engine, &entry->partition, entry->partition.start_ns - 1);
-    for (uint32_t i = 0; entry->waiter->record.anywhere && i < engine->device_count; i++)
-        queue_mark(engine, i, QUEUE_FILL);
-}
-
-void engine_replan(struct engine *engine)
-{
-    for (struct entry *entry = queue_next_start(engine, INT64_MIN, 0); entry;
-         entry = queue_next_start(engine, entry->partition.start_ns, entry->partition.id))
-        queue_mark_shares(engine, &entry->partition, INT64_MIN);
-}
-
-void engine_set_rules(struct engine *engine, const struct engine_rules *rules)
-{
-    struct queue *queue = &engine->queue;
-    bool resort = !queue->rules.order != !rules->order;
-
-    queue->rules = *rules;
-    queue->pass.sorted = false;
-    for (struct entry *entry = queue_next_start(engine, INT64_MIN, 0); resort && entry;
-         entry = queue_next_start(engine, entry->partition.start_ns, entry->partition.id)) {
-        queue_remove(engine, entry); /* accounts count from now on, or no longer */
-        queue_add(engine, entry);
-    }
-    engine_replan(engine);
 }

@@ -30,7 +30,7 @@ struct queue_node {
 
 /* What a share of a request that waits has beside its place (internal.h). */
 struct queue_place {
-    struct queue_node on_device;
+    struct queue_node on_device;  /* also in the order of low leases */
     struct timeline_runs runs[2]; /* of its points */
 };
 
@@ -40,6 +40,7 @@ struct waiter {
     struct avl_node by_start;   /* start_ns, id */
     int64_t oldest_ns;          /* in the subtree below by_start: when the first was asked for */
     struct avl_node by_give_up; /* give_up_ns, id; only if it ever gives up */
+    struct avl_node by_order;   /* key; only if it can move */
     uint32_t account;           /* in the order of the trees */
     uint32_t size;              /* 0 to QUEUE_SIZES - 1 */
     uint32_t part;              /* its amount in 2^-32 of the largest device, rounded down */
@@ -65,18 +66,19 @@ struct queue_turn {
 enum pass_phase {
     PASS_IDLE,
     PASS_FORWARD, /* move requests on the device forward */
+    PASS_REORDER, /* put the first requests into fair order, within their promises */
     PASS_FILL,    /* start requests that can start now */
 };
 
 /* One walk over the requests for one device that something was freed on. */
 struct pass {
     enum pass_phase phase;
-    uint32_t device;
+    uint32_t device;   /* ENGINE_DEVICE_ANY: none, only the order changed */
     int64_t now_ns;    /* when it began: usage is compared as of then */
     int64_t from_ns;   /* since when memory was freed */
-    uint32_t priority; /* forward: the class whose turn it is, plus 1; 0: none is left */
+    uint32_t priority; /* the class whose turn it is, plus 1; 0: none is left */
     uint32_t tried;    /* forward: requests, gangs left out */
-    bool sorted;       /* forward: turns are those of the class */
+    bool sorted;       /* turns are those of the class */
     struct queue_turn *turns;
     uint32_t turn_count;
     size_t turn_capacity;
@@ -84,26 +86,52 @@ struct pass {
     struct queue_key last; /* fill: the last request that was tried */
 };
 
+/* A request that is placed in another order. */
+struct queue_slot {
+    uint64_t id;
+    bool urgent; /* it would start after its promise unless it goes first */
+    int64_t promised_ns;
+    struct entry *entry; /* for one attempt */
+    struct partition to;
+};
+
+/* Attempts to put requests into fair order. */
+struct reorder {
+    bool due;
+    uint32_t round;
+    struct queue_slot *slots; /* in the order in which they are placed */
+    uint32_t count;
+    size_t capacity;
+};
+
 struct queue {
     struct avl by_start, by_give_up; /* all that wait */
     struct avl gangs;                /* those with several shares that can move */
     struct avl anywhere;             /* those with one share that can move to other devices */
+    struct avl movable;              /* all that can move, in the order of keys */
     uint64_t count;
     int64_t next_start_ns, next_give_up_ns; /* ENGINE_FOREVER if none */
     uint32_t freed_count;                   /* devices with freed_ns */
     struct engine_rules rules;
     struct pass pass;
+    struct reorder reorder;
 };
 
 void queue_init(struct queue *queue);
 void queue_free(struct queue *queue);
-void queue_init_device(struct avl *waiting);
+void queue_init_device(struct avl *waiting, struct avl *low);
 
 /* Memory for a request that waits; NULL if there is none. */
 struct waiter *queue_new_waiter(uint32_t share_count);
 /* Add an entry with a waiter to the orders, or take it out. */
 void queue_add(struct engine *engine, struct entry *entry);
 void queue_remove(struct engine *engine, struct entry *entry);
+
+/* The same for what is active and can be preempted. */
+bool queue_is_low(const struct entry *entry);
+void queue_add_low(struct engine *engine, struct entry *entry);
+void queue_remove_low(struct engine *engine, struct entry *entry);
+struct entry *queue_entry_of_low(struct avl_node *node);
 
 /* The first by start or by giving up after (at_ns, id); NULL: there is none. */
 struct entry *queue_next_start(const struct engine *engine, int64_t at_ns, uint64_t after_id);
@@ -116,6 +144,8 @@ bool queue_is_before(const struct engine *engine, const struct queue_key *a,
                      const struct queue_key *b);
 /* The first request of a tree at or after a position in the order of the tree; NULL. */
 struct entry *queue_at_or_after(const struct avl *avl, const struct queue_key *key);
+/* The first of all requests that can move, at or after a position. */
+struct entry *queue_in_order(const struct engine *engine, const struct queue_key *key);
 /* What fits on a device from a moment on. */
 struct queue_fit {
     uint32_t most_part; /* what is free, in 2^-32 of the device, rounded up */
@@ -140,6 +170,8 @@ void queue_mark(struct engine *engine, uint32_t device, int64_t from_ns);
 /* The same for all devices of a partition. */
 void queue_mark_shares(struct engine *engine, const struct partition *partition, int64_t from_ns);
 
+/* The fair order of requests may have changed. */
+void queue_mark_order(struct engine *engine);
 /* The same for one that waits: it now needs less, so it may fit earlier. */
 void queue_mark_itself(struct engine *engine, const struct entry *entry);
 
@@ -150,6 +182,22 @@ bool plan_is_finished(const struct engine *engine);
 int plan_step(struct engine *engine, int64_t now_ns);
 /* All of it. */
 int plan_finish(struct engine *engine, int64_t now_ns);
+
+/* -- plan_order.c ------------------------------------------------------------- */
+
+/* What waits on the device of the pass. */
+const struct avl *plan_waiting_here(const struct engine *engine);
+/* List the accounts that have requests of the class, in order of their usage. */
+int plan_list_turns(struct engine *engine);
+/* Find the next request of the class in fair order, and whose turn it is; NULL: there is none. */
+struct entry *plan_next_in_order(struct engine *engine, struct queue_turn **ret_turn);
+
+/* -- plan_reorder.c ----------------------------------------------------------- */
+
+/* Try one order of the first requests; *ret_done: it was the last one. 0 or -ENOMEM. */
+int plan_reorder(struct engine *engine, int64_t now_ns, bool *ret_done);
+/* The latest start of what is planned at `start_ns`, as config/promise_slack says. */
+int64_t plan_promise(const struct engine *engine, int64_t start_ns, int64_t now_ns);
 
 /* -- plan_place.c ------------------------------------------------------------- */
 
@@ -163,10 +211,13 @@ void plan_take_largest(const struct engine *engine, uint32_t count, struct parti
  * says, and set its shares and times. False: there is none. */
 bool plan_place(struct engine *engine, const struct waiting *waiting, uint32_t count,
                 int64_t from_ns, int64_t before_ns, struct partition *partition);
-/* Take an entry's promise off the timelines, and put it in at this place. The record stays as it
- * is: put it back where it was, or change the record. */
-void plan_take_out(struct engine *engine, struct entry *entry);
+/* Take an entry's promise off the timelines, where it was put, and put it in at another place. The
+ * record stays as it is: in the end, put it back where that says. */
+void plan_take_out(struct engine *engine, struct entry *entry, const struct partition *where);
 void plan_put_in(struct engine *engine, struct entry *entry, const struct partition *where);
+/* Move a request; `event` is from journal_new. */
+void plan_move(struct engine *engine, struct engine_event *event, struct entry *entry,
+               const struct partition *to);
 /* The same as gathering all devices and placing, for what is not on the timelines. */
 bool plan_place_new(struct engine *engine, const struct waiting *waiting, int64_t from_ns,
                     int64_t before_ns, struct partition *partition);

@@ -347,6 +347,20 @@ static int check_together(const struct request *request, char *message, size_t s
                               "The words start= and %s exclude each other: a reservation starts at "
                               "its time or not at all; leave one of them out.",
                               waits);
+    if (*request->every && !*request->start)
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The word every= repeats a start; add the first one, such as "
+                              "start=2026-12-01T09:00.");
+    if (!*request->every && (*request->until || *request->times || request->skip))
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The word %s is about what repeats; add every=, such as every=week.",
+                              *request->until   ? "until="
+                              : *request->times ? "times="
+                                                : "skip");
+    if (*request->every && request->unique)
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The words every= and unique exclude each other: all of a series "
+                              "have one name.");
     if (request->pack && request->spread)
         return message_refuse(REFUSED_INVALID, message, size,
                               "The words pack and spread exclude each other; write one of them.");

@@ -142,6 +142,7 @@ static void mark_again(struct engine *engine, const struct engine_event *event)
 {
     if (event->kind == EVENT_NOTE || event->kind == EVENT_SETTING)
         return;
+    queue_mark_order(engine);
     queue_mark_shares(engine, &event->before, INT64_MIN);
     queue_mark_shares(engine, &event->after, INT64_MIN);
 }
@@ -168,4 +169,21 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
     revert_clear(&revert);
     engine->over_ns = INT64_MIN; /* those that are back are shown until they end again */
     return good ? 0 : -EINVAL;
+}
+
+int engine_undo(struct engine *engine)
+{
+    const struct engine_event *created = engine->first_event;
+    int r = engine_revert(engine, engine->first_event);
+
+    if (r)
+        return r;
+    while (created && created->kind != EVENT_CREATED)
+        created = created->next;
+    if (created)
+        engine->next_id = created->after.id;
+    if (engine->first_event)
+        engine->next_seq = engine->first_event->seq;
+    engine_events_free(engine_take_events(engine));
+    return 0;
 }

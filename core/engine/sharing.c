@@ -140,8 +140,10 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     journal_append(engine, handed);
     handed->after.change_seq = handed->seq;
     index_change(engine, entry, &handed->after);
-    if (after.state == PARTITION_PENDING) /* the new owner may have it earlier */
+    if (after.state == PARTITION_PENDING) { /* the new owner may have it earlier */
         queue_mark_itself(engine, entry);
+        queue_mark_order(engine);
+    }
     return 0;
 }
 

@@ -147,6 +147,8 @@ static void handle_event(struct host *host, const struct work_item *item)
     if (!r && shares)
         r = allocations_share(&host->allocations, partition->id, item->event.guest,
                               kind == EVENT_SHARED);
+    for (uint32_t i = 0; !r && i < item->event.guests.count; i++)
+        r = allocations_share(&host->allocations, partition->id, item->event.guests.uid[i], true);
     if (r)
         host_start_over(partition->id);
     if (kind == EVENT_UNSHARED)

@@ -42,6 +42,7 @@ struct work_item {
             enum event_kind kind;
             struct partition partition;
             uint32_t account, guest;
+            struct guests guests; /* of one that starts */
         } event;
         struct policy policy;
     };

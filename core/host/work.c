@@ -249,6 +249,8 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         item->event.partition = events->after;
         item->event.account = events->account;
         item->event.guest = events->guest;
+        if (events->kind == EVENT_STARTED && events->guests)
+            item->event.guests = *events->guests;
         lazy &= events->kind != EVENT_UNSHARED;
         *last = &item->mail;
         last = &item->mail.next;

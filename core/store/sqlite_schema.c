@@ -77,6 +77,7 @@ static const struct column columns[] = {
     {"shares", COLUMN_BLOB, IN(shares), BOTH | ADDED, SQLITE_SHARE_BYTES,
      (SHARE_MAX - 1) * SQLITE_SHARE_BYTES},
     {"quota_group", COLUMN_U32, IN(p.quota_group), LIVE | ADDED, 0, UINT32_MAX},
+    {"series", COLUMN_U64, IN(p.series), LIVE | ADDED, 0, INT64_MAX - 1},
     {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), LIVE | ADDED, TIME},
     {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), LIVE | ADDED, TIME},
     {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), LIVE | ADDED, TIME},

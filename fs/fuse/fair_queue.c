@@ -173,21 +173,27 @@ bool fair_queue_admits(const struct fair_queue *queue, uint64_t owner)
     return count < queue->capacity - queue->count;
 }
 
-void fair_queue_push(struct fair_queue *queue, uint64_t owner, struct fair_queue_item *item)
+void fair_queue_again(struct fair_queue *queue, struct fair_queue_item *item)
 {
-    struct fair_queue_owner *of = find_or_add(queue, owner);
-    *item = (struct fair_queue_item){.owner = of};
+    struct fair_queue_owner *of = item->owner;
     bool waits = of->first;
+    item->next = NULL;
     if (waits)
         of->last->next = item;
     else
         of->first = item;
     of->last = item;
-    of->count++;
-    queue->count++;
     queue->waiting++;
     if (!waits && of != &queue->unowned && of != queue->served)
         add_waiting(queue, of);
+}
+
+void fair_queue_push(struct fair_queue *queue, uint64_t owner, struct fair_queue_item *item)
+{
+    item->owner = find_or_add(queue, owner);
+    item->owner->count++;
+    queue->count++;
+    fair_queue_again(queue, item);
 }
 
 void fair_queue_charge(struct fair_queue *queue, uint64_t owner, uint64_t spent_ns)

@@ -40,6 +40,8 @@ bool fair_queue_admits(const struct fair_queue *queue, uint64_t owner);
 /* Append a request to its owner's, also beyond the bound of fair_queue_admits, up to the
  * capacity. */
 void fair_queue_push(struct fair_queue *queue, uint64_t owner, struct fair_queue_item *item);
+/* Append a request again that was taken out and not answered. */
+void fair_queue_again(struct fair_queue *queue, struct fair_queue_item *item);
 /* Charge the owner of the last request with the time that it took, and take the next one out of the
  * queue. NULL: no request waits. */
 struct fair_queue_item *fair_queue_pop(struct fair_queue *queue, uint64_t spent_ns);

@@ -25,17 +25,19 @@ struct intake {
     int fd;
     const struct names *names;
     struct requests *requests;
-    struct fair_queue *queue; /* read and not answered yet */
-    struct held *held;        /* by slot */
-    uint32_t left_count;      /* requests of a dead worker that were not served yet */
-    unsigned straight;        /* requests in a row that were served as they were read */
-    uint64_t spent_ns;        /* what the last request took */
+    struct fair_queue *queue;         /* read and not answered yet */
+    struct held *held;                /* by slot */
+    uint32_t left_count;              /* requests of a dead worker that were not served yet */
+    unsigned straight;                /* requests in a row that were served as they were read */
+    uint64_t spent_ns;                /* what the last request took */
+    uint32_t first_aside, last_aside; /* slots put aside; REQUESTS_NONE: none */
 };
 
 /* A request that was read. */
 struct held {
     struct fair_queue_item item; /* must be first */
     bool left;                   /* by a dead worker */
+    uint32_t aside;              /* the slot put aside after this one; REQUESTS_NONE */
 };
 
 /* Return the owner whose turn a request takes: an account, because one person can have many uids.
@@ -70,6 +72,7 @@ int intake_open(struct shared *shared, int fd, const struct names *names,
         return -ENOMEM;
     intake->fd = fd;
     intake->names = names;
+    intake->first_aside = REQUESTS_NONE;
     intake->held = calloc(SHARED_REQUESTS, sizeof(*intake->held));
     int r = intake->held ? fair_queue_new(SHARED_REQUESTS, &intake->queue) : -ENOMEM;
     if (!r)
@@ -200,6 +203,25 @@ void intake_served(struct intake *intake, uint32_t slot, int64_t spent_ns)
 {
     intake->spent_ns = READ_NS + (uint64_t)spent_ns;
     intake->left_count -= intake->held[slot].left;
+}
+
+void intake_put_aside(struct intake *intake, uint32_t slot)
+{
+    intake->held[slot].aside = REQUESTS_NONE;
+    if (intake->first_aside == REQUESTS_NONE)
+        intake->first_aside = slot;
+    else
+        intake->held[intake->last_aside].aside = slot;
+    intake->last_aside = slot;
+    intake->spent_ns = READ_NS;
+}
+
+void intake_take_back(struct intake *intake)
+{
+    for (uint32_t slot = intake->first_aside; slot != REQUESTS_NONE;
+         slot = intake->held[slot].aside)
+        fair_queue_again(intake->queue, &intake->held[slot].item);
+    intake->first_aside = REQUESTS_NONE;
 }
 
 bool intake_is_full(const struct intake *intake)

@@ -27,6 +27,10 @@ int intake_next(struct intake *intake, uint32_t *ret_slot);
 bool intake_was_left(const struct intake *intake, uint32_t slot);
 /* The request of the last intake_next was served, answered or not, in this time. */
 void intake_served(struct intake *intake, uint32_t slot, int64_t spent_ns);
+/* The request of the last intake_next is not served now. intake_take_back lets it have a turn
+ * again, with all others that were put aside. */
+void intake_put_aside(struct intake *intake, uint32_t slot);
+void intake_take_back(struct intake *intake);
 /* Answer a request. 0; -ENOENT: no one waits for the answer; other -errno: it was answered EIO. If
  * the kernel takes no answer at all, this ends the worker: the next one answers. Thread-safe. */
 int intake_answer(struct intake *intake, uint32_t slot, struct iovec *iov, int count);

@@ -12,6 +12,21 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+/* Likewise, if what is read back is a text: only the worker has it. */
+static void read_shown(const struct query *query, struct shared_handle *handle)
+{
+    static const char gone[] = "What was found is not known any more; write the request again.\n";
+    struct server *server = query->server;
+    struct query read = *query;
+    uint32_t account = names_account(server->tree.names, handle->uid);
+    const struct strbuf *text = texts_find(&server->texts, account, query->fi->fh, handle->uid);
+    size_t length = text ? text->length : sizeof(gone) - 1;
+    read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
+    size_t left = length - (size_t)read.offset;
+    reply_text(&read, text ? text->data : gone, length);
+    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
+}
+
 /* A read after the write of a request returns the id, or why it was refused, whatever the offset
  * is: the position is the handle's own and stops after the id. */
 static void read_answer(const struct query *query, struct shared_handle *handle)
@@ -20,6 +35,10 @@ static void read_answer(const struct query *query, struct shared_handle *handle)
     char text[SHARED_MESSAGE_MAX + 1] = "";
     size_t length = 0;
     const char *refusal = status_read_back(&query->server->tree, handle);
+    if (query->row->shows && handle->kept && !refusal) {
+        read_shown(query, handle);
+        return;
+    }
     if (handle->answer)
         length =
             (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);

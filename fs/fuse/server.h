@@ -76,13 +76,15 @@ struct server {
     uint64_t join_number;
     struct calendar_windows windows; /* of quotas; filled in again from calendar_until_ns on */
     int64_t calendar_until_ns;
-    int timer_fd, signal_fd;
-    int64_t armed_ns;            /* when the timer fires; ENGINE_FOREVER: not set */
-    int64_t record_due_ns;       /* when to record the time and usage next */
-    int64_t failure_logged_ns;   /* when a change that failed was logged last; 0: never */
-    uint64_t failures_unlogged;  /* since then */
-    int64_t portion_ns;          /* when the last portion of many ends was done */
-    struct store_reply *replies; /* answers that a dead worker may not have sent */
+    int timer_fd, clock_fd, signal_fd; /* clock_fd: readable when the wall clock was set */
+    int64_t armed_ns;                  /* when the timer fires; ENGINE_FOREVER: not set */
+    int64_t record_due_ns;             /* when to record the time and usage next */
+    int64_t failure_logged_ns;         /* when a change that failed was logged last; 0: never */
+    uint64_t failures_unlogged;        /* since then */
+    int64_t repaired_offset_ns;        /* the wall clock's when the plan was repaired last */
+    bool repair_is_due;                /* of the plan, whatever the clock says */
+    int64_t portion_ns;                /* when the last portion of many ends was done */
+    struct store_reply *replies;       /* answers that a dead worker may not have sent */
     size_t reply_count, reply_capacity;
     struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
@@ -223,10 +225,30 @@ int reply_fill_entry(const struct query *query, const struct node *node, bool li
 /* Answer a read with the part of the text that it asks for. */
 void reply_text(const struct query *query, const char *text, size_t length);
 
+/* -- submit_time.c ----------------------------------------------------------------- */
+
+void submit_read_clocks(struct server *server);
+/* Return when the time and usage must be recorded; ENGINE_FOREVER: there is none. */
+int64_t submit_record_due_ns(const struct server *server);
+/* Plan again what has no room any more, and move appointments with the wall clock: after a start,
+ * and when the clock was set. */
+void submit_repair(struct server *server);
+/* Make the timer fire at at_ns or earlier. */
+void submit_arm(struct server *server, int64_t at_ns);
+/* Tell the engine where days and weeks begin, by the present clocks. */
+void submit_set_calendar(struct server *server);
+/* Arm the timer for the next thing that submit_tick or the usage write has to do. */
+void submit_arm_next(struct server *server);
+/* Make clock_fd. 0 or -errno. */
+int submit_watch_clock(struct server *server);
+
 /* -- submit.c ---------------------------------------------------------------------- */
 
 /* Read the clocks and end expired partitions. Call it before any decision. */
 void submit_tick(struct server *server);
+/* Return whether a request must wait because the plan is not finished: it would do all that is left
+ * at once, and others would wait for it. A session_waits_fn. */
+bool submit_waits(void *server, uint64_t node_id);
 /* Submit the events of the engine since the last call to the committer. `answer` (copied; NULL: no
  * client waits) is sent when they are durable. */
 void submit_events(struct server *server, const struct change *answer);
@@ -236,14 +258,10 @@ uint64_t submit_handle_failure(struct server *server);
 /* End held partitions whose file is not open any more: files of an earlier mount, or files whose
  * close was not made durable. 0 or -errno. */
 int submit_close_unheld(struct server *server);
-/* Make the timer fire at at_ns or earlier. */
-void submit_arm(struct server *server, int64_t at_ns);
-/* Tell the engine where days and weeks begin, by the present clocks. */
-void submit_set_calendar(struct server *server);
-/* Arm the timer for the next thing that submit_tick or the usage write has to do. */
-void submit_arm_next(struct server *server);
 /* Call when the timer fires. */
 void submit_handle_timer(struct server *server);
+/* Call when the wall clock was set. */
+void submit_handle_clock(struct server *server);
 
 /* -- poll.c ------------------------------------------------------------------------ */
 

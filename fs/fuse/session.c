@@ -32,6 +32,8 @@ struct session {
     struct intake *intake;
     struct requests *requests; /* of the intake */
     struct cached *cached;
+    void *userdata;
+    session_waits_fn *waits; /* NULL: none does */
     _Alignas(uint64_t) char buffer[SHARED_REQUEST_MAX];
 };
 
@@ -106,6 +108,7 @@ int session_open(const struct worker_fds *fds, void *userdata, const struct fuse
     if (!session)
         return -ENOMEM;
     session->fd = fds->fuse;
+    session->userdata = userdata;
     void *map =
         mmap(NULL, sizeof(*session->shared), PROT_READ | PROT_WRITE, MAP_SHARED, fds->shared, 0);
     session->shared = map == MAP_FAILED ? NULL : map;
@@ -235,12 +238,39 @@ int session_start(struct session *session)
     return 0;
 }
 
+void session_set_waits(struct session *session, session_waits_fn *waits)
+{
+    session->waits = waits;
+}
+
+void session_take_back(struct session *session)
+{
+    intake_take_back(session->intake);
+}
+
+/* Return whether a request is to be put aside. */
+static bool waits(const struct session *session, uint32_t slot)
+{
+    size_t size;
+    const struct fuse_in_header header = requests_header(session->requests, slot);
+    const char *data = requests_data(session->requests, slot, &size);
+    struct fuse_setattr_in in = {.valid = 0};
+    if (header.opcode == FUSE_SETATTR && size >= sizeof(header) + sizeof(in))
+        memcpy(&in, data + sizeof(header), sizeof(in));
+    return session->waits && (header.opcode == FUSE_WRITE || (in.valid & FATTR_MTIME)) &&
+           session->waits(session->userdata, header.nodeid);
+}
+
 int session_serve(struct session *session)
 {
     uint32_t slot;
     int r = intake_next(session->intake, &slot);
     if (r)
         return r;
+    if (waits(session, slot)) {
+        intake_put_aside(session->intake, slot);
+        return 0;
+    }
     int64_t before_ns = clock_monotonic_ns();
     process(session, slot);
     intake_served(session->intake, slot, clock_monotonic_ns() - before_ns);

@@ -43,6 +43,11 @@ int session_start(struct session *session);
 /* Serve one request: read those that are available, and pick by fair_queue.h; first of all, those
  * that a dead worker left. 0; -EAGAIN: none available; -ENODEV: unmounted; other -errno. */
 int session_serve(struct session *session);
+/* A request that may have to wait for the plan: a write, or a change of a node's time. Set the
+ * function that says whether it is put aside now, until session_take_back. */
+typedef bool session_waits_fn(void *userdata, uint64_t node_id);
+void session_set_waits(struct session *session, session_waits_fn *waits);
+void session_take_back(struct session *session);
 /* Return whether requests were read and not served yet: do not block then. A worker may stop: the
  * next one serves them. */
 bool session_holds(const struct session *session);

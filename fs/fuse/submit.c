@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Take events from the engine to the logs, pollers, host thread and committer, and revert them if
- * they cannot be made durable. Also read the clocks and set the timer.
+ * they cannot be made durable.
  */
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/engine/accounts.h"
-#include "fs/tree/calendar_windows.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
 #include "fs/tree/follow.h"
@@ -20,17 +18,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
-
-/* The two clocks run at the same rate: a larger difference is a step of the wall clock, a smaller
- * one the time between the two reads. */
-#define STEP_NS NS_PER_MS
 
 /* The most ends and warnings at once: 20 us each. Requests are served between portions, for
  * PAUSE_NS at least if they keep coming. */
 #define PORTION  64u
 #define PAUSE_NS (4 * NS_PER_MS)
+/* The plan goes on for so long at a time, with requests between; a step takes microseconds. */
+#define SLICE_NS    (NS_PER_MS / 2)
+#define SLICE_STEPS 16u
 
 /* Record the time and usage this often while there are partitions: after a reboot they continue
  * from the time that was recorded last. */
@@ -41,69 +37,36 @@
 
 /* -- time --------------------------------------------------------------------------- */
 
-/* The days and weeks of quotas, as far ahead as they are listed. */
-void submit_set_calendar(struct server *server)
+/* End what is due, at most a portion of it, and go on with the plan for a slice of time. */
+static int advance(struct tree *tree)
 {
-    struct tree *tree = &server->tree;
-    calendar_windows_fill(&server->windows, tree_wall_ns(tree), tree->offset_ns);
-    engine_set_calendar(tree->engine, &server->windows.quota);
-    server->calendar_until_ns = server->windows.week_ns[CALENDAR_WEEKS / 2];
+    int r = engine_advance_some(tree->engine, tree->now_ns, PORTION);
+    int64_t until_ns = tree->now_ns + SLICE_NS;
+    while (!r && !engine_plan_is_finished(tree->engine) && clock_boottime_ns() < until_ns)
+        r = engine_advance_some(tree->engine, tree->now_ns, SLICE_STEPS);
+    return r;
 }
 
-static void read_clocks(struct server *server)
-{
-    struct tree *tree = &server->tree;
-    tree->now_ns = clock_boottime_ns();
-    int64_t offset_ns = clock_realtime_ns() - tree->now_ns;
-    int64_t step_ns = offset_ns - tree->offset_ns;
-    bool stepped = step_ns > STEP_NS || step_ns < -STEP_NS;
-    if (stepped)
-        tree->offset_ns = offset_ns;
-    if (stepped || tree->now_ns >= server->calendar_until_ns)
-        submit_set_calendar(server);
-}
-
-/* A timer that fires too early costs less than setting it for every request. */
-void submit_arm(struct server *server, int64_t at_ns)
-{
-    if (at_ns >= server->armed_ns)
-        return;
-    const struct itimerspec spec = {.it_value = clock_timespec(at_ns > 1 ? at_ns : 1)};
-    timerfd_settime(server->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
-    server->armed_ns = at_ns;
-}
-
-/* Return when the time and usage must be recorded; ENGINE_FOREVER: there is none. */
-static int64_t record_due_ns(const struct server *server)
-{
-    bool any = engine_next_wakeup(server->tree.engine) != ENGINE_FOREVER; /* it has an end */
-    bool needed = any || ledger_changed(server->tree.ledger);
-    return needed ? server->record_due_ns : ENGINE_FOREVER;
-}
-
-void submit_arm_next(struct server *server)
-{
-    submit_arm(server, engine_next_wakeup(server->tree.engine));
-    submit_arm(server, record_due_ns(server));
-}
-
-/* End what is due, a portion at a time. The time is known to the engine in any case: it does not
+/* Do what is due, a portion at a time. The time is known to the engine in any case: it does not
  * show what is left, and the timer fires at once for it. */
 static void tick(struct server *server, bool pauses)
 {
     struct tree *tree = &server->tree;
-    read_clocks(server);
+    submit_read_clocks(server);
+    submit_repair(server);
     bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
     bool waits = pauses && tree->now_ns < server->portion_ns + PAUSE_NS;
-    if (engine_advance_some(tree->engine, tree->now_ns, waits ? 0 : PORTION))
+    if (waits ? engine_advance_some(tree->engine, tree->now_ns, 0) : advance(tree))
         log_say("Not enough memory to end partitions; trying again.");
     if (waits)
         return;
     submit_events(server, NULL);
+    if (engine_plan_is_finished(tree->engine))
+        session_take_back(server->session);
     if (!due)
         return;
     bool more = engine_next_wakeup(tree->engine) <= tree->now_ns;
-    read_clocks(server); /* ending them took a while */
+    submit_read_clocks(server); /* ending them took a while */
     if (more)
         server->portion_ns = tree->now_ns;
 }
@@ -119,9 +82,30 @@ void submit_handle_timer(struct server *server)
     if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
         server->armed_ns = ENGINE_FOREVER;
     tick(server, false);
-    if (record_due_ns(server) <= server->tree.now_ns)
+    if (submit_record_due_ns(server) <= server->tree.now_ns)
         submit_events(server, NULL);
     submit_arm_next(server);
+}
+
+void submit_handle_clock(struct server *server)
+{
+    uint64_t count;
+    /* ECANCELED: the wall clock was set. It never fires otherwise. */
+    (void)!read(server->clock_fd, &count, sizeof(count));
+    tick(server, false);
+    submit_arm_next(server);
+}
+
+bool submit_waits(void *server, uint64_t node_id)
+{
+    struct tree *tree = &((struct server *)server)->tree;
+    struct node node;
+    if (engine_plan_is_finished(tree->engine) || !tree_node_from_id(node_id, &node))
+        return false;
+    if (!node.file)
+        return node.dir == DIR_PARTITION;
+    const struct file_row *row = tree_row(tree, &node);
+    return row && row->plans;
 }
 
 /* -- events ------------------------------------------------------------------------ */
@@ -175,7 +159,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
 static void add_record(struct server *server, struct change *change)
 {
     struct tree *tree = &server->tree;
-    if (record_due_ns(server) > tree->now_ns)
+    if (submit_record_due_ns(server) > tree->now_ns)
         return;
     server->record_due_ns = tree->now_ns + RECORD_EVERY_NS;
     change->records = true;
@@ -259,7 +243,7 @@ void submit_events(struct server *server, const struct change *answer)
 {
     struct tree *tree = &server->tree;
     struct engine_event *events = take_new(server);
-    if (!events && !answer && record_due_ns(server) > tree->now_ns)
+    if (!events && !answer && submit_record_due_ns(server) > tree->now_ns)
         return;
     struct change *change = change_new(server, events, answer);
     if (!change) {
@@ -302,6 +286,7 @@ static void take_back(struct server *server, const struct engine_event *events)
         log_say("Cannot revert changes that could not be made durable; restarting from the state.");
         abort(); /* the next worker loads what is durable */
     }
+    server->repair_is_due = true;
     caller_find_admin_group(tree);
     send_policy(server);
     if (submit_close_unheld(server))

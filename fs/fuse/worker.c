@@ -69,6 +69,7 @@ static int open_session(struct server *server, const struct worker_fds *fds)
     int r = session_open(fds, server, &ops_table, server->tree.names, &server->session);
     if (r)
         return r;
+    session_set_waits(server->session, submit_waits);
     server->tree.shared = session_shared(server->session);
     return handles_open(&server->handles, fds->handles, server->tree.names);
 }
@@ -118,9 +119,12 @@ static int start(struct server *server, const struct worker_fds *fds)
     server->armed_ns = ENGINE_FOREVER;
     if (!r && server->timer_fd < 0)
         r = -errno;
+    if (!r)
+        r = submit_watch_clock(server);
     if (r)
         return r;
     tree->now_ns = clock_boottime_ns();
+    server->repair_is_due = true; /* devices and clocks may have changed since */
     r = recover_state(server);
     if (!r)
         r = recover_host(server);
@@ -163,12 +167,12 @@ static void count_processors(struct server *server)
 
 /* Nothing is left to serve: return the time until which to look for the next request; 0: not at
  * all. Not with one processor, and not while a commit is on its way: it needs a processor, and its
- * client asks nothing. */
+ * client asks nothing. Nor while the plan is not finished. */
 static int64_t look_until_ns(struct server *server)
 {
     count_processors(server);
     if (server->processors < 2 || !engine_policy(server->tree.engine)->busy_poll ||
-        committer_is_busy(server->committer))
+        !engine_plan_is_finished(server->tree.engine) || committer_is_busy(server->committer))
         return 0;
     const int64_t now_ns = clock_monotonic_ns();
     const int64_t until_ns = busy_poll_begin(&server->busy_poll, now_ns);
@@ -269,6 +273,7 @@ static int run(struct server *server, const struct worker_fds *fds)
         {server->signal_fd, handle_signal},
         {fds->fuse, handle_requests},
         {server->timer_fd, handle_timer},
+        {server->clock_fd, submit_handle_clock},
         {host_fd(server->host), results_handle},
         {committer_fd(server->committer), handle_failure},
         {names_fd(server->tree.names), handle_names},

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/charge.h"
+#include "fs/tree/names.h"
 #include "fs/tree/status.h"
 #include "server.h"
 #include "write_change.h"
@@ -202,6 +203,22 @@ static int ask(const struct request_context *context, const struct node *node,
     return pending_ask(&query, data, go_on);
 }
 
+/* Let what a write has found be read back, and submit what finishing the plan has moved. */
+static void show_written(const struct request_context *context, struct write *write, size_t size)
+{
+    struct server *server = context->server;
+    struct tree *tree = &server->tree;
+    uint32_t account = names_account(tree->names, write->handle->uid);
+    texts_put(&server->texts, account, write->fh, write->handle->uid, &tree->scratch);
+    write->handle->kept = 1;
+    write->handle->seen = 0;
+    status_forget(tree, write->handle);
+    status_set(tree, &context->writer, write->why.message);
+    fuse_reply_write(context->req, size);
+    submit_events(server, NULL);
+    submit_arm_next(server);
+}
+
 static void run_write(const struct request_context *context, const struct node *node,
                       const struct file_row *row, struct write *write, const char *data,
                       size_t size)
@@ -221,6 +238,8 @@ static void run_write(const struct request_context *context, const struct node *
         r = ask(context, node, write, data, size);
     if (r) {
         refuse(context, node, row && row->own ? write->fh : 0, r, &write->why);
+    } else if (write->outcome == WRITE_SHOWS) {
+        show_written(context, write, size);
     } else if (write->outcome == WRITE_AT_ONCE) {
         fuse_reply_write(context->req, size);
         submit_arm_next(server); /* the new usage is due in a minute */

@@ -24,6 +24,7 @@
 enum write_outcome {
     WRITE_COMMITS, /* once the change in the engine is durable */
     WRITE_AT_ONCE, /* now; it changed nothing durable */
+    WRITE_SHOWS,   /* now; what it found is in tree->scratch, to be read back from the open file */
     WRITE_ASKS,    /* once the host thread knows whether the writer belongs to the node's partition:
                     * then `store` is called again */
     WRITE_JOINS,   /* once the host thread has added process join_pid, or the cgroup join_cgroup, to
@@ -97,6 +98,10 @@ struct file_row {
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;
+    /* A write needs the whole plan, as one of `new` does: it waits until that is finished. */
+    bool plans;
+    /* What is read back after a write is a text, not an id (WRITE_SHOWS). */
+    bool shows;
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor
      * on and after the partition's end. `store` decides by what `opened` noted in the slot. */
     bool lent;

@@ -2,13 +2,11 @@
 /* `new`: a request becomes a partition. See files_new.h. */
 #include "files_new.h"
 
+#include "asked.h"
 #include "caller.h"
-#include "files_quota.h"
-#include "series.h"
+#include "repeats.h"
+#include "suggestions.h"
 #include "waits.h"
-
-#include "core/engine/timeline.h"
-#include "core/host/host.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,47 +35,6 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
     return 0;
 }
 
-static int refuse_user(struct write *write, const char *user)
-{
-    snprintf(write->why.message, sizeof(write->why.message),
-             "There is no user \"%.64s\" on this machine.", user);
-    return REFUSED_INVALID;
-}
-
-/* Find the owner of the new partition. 0, a refusal, or -EAGAIN while the name is looked up. */
-static int find_owner(struct tree *tree, struct write *write, const struct request *request,
-                      uint32_t *ret_uid, uint32_t *ret_gid)
-{
-    *ret_uid = write->caller.uid;
-    *ret_gid = write->caller.gid;
-    if (!*request->user || names_is_user(tree->names, *ret_uid, request->user))
-        return 0;
-    if (!write->caller.admin) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can create partitions for other users.");
-        return REFUSED_PERMISSION;
-    }
-    enum names_result found = names_find_user(tree->names, request->user, ret_uid, ret_gid);
-    if (found == NAMES_UNKNOWN)
-        return refuse_user(write, request->user);
-    return found == NAMES_LATER ? files_name_later(&write->why, "user", request->user) : 0;
-}
-
-/* Refuse what could be granted but not used: the nodes cannot be opened to one more user. */
-static int check_access(struct tree *tree, struct write *write, uint32_t owner)
-{
-    uint64_t count, bytes;
-    if (!tree->host_state->devacl_full || owner == 0)
-        return 0;
-    engine_user_holds(tree->engine, owner, &count, &bytes);
-    if (count)
-        return 0;
-    snprintf(write->why.message, sizeof(write->why.message),
-             "Too many users hold partitions for the access control lists of device nodes (see "
-             "config/device_access). Ask again when others have ended theirs.");
-    return REFUSED_BUSY;
-}
-
 static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
@@ -92,68 +49,57 @@ static void report_granted(struct tree *tree, struct write *write)
              (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
 }
 
-/* Whether the request can be granted only now, in the class that all have. */
-static bool is_plain(const struct request *request)
-{
-    return !request->queue && !request->wait && !*request->start && !request->priority;
-}
-
-/* Read the words about when it starts, and in which class. */
-static int read_terms(struct tree *tree, struct write *write, const struct request *request,
-                      struct creation_terms *terms)
-{
-    struct refusal *why = &write->why;
-    *terms = (struct creation_terms){
-        .waits = request->queue || request->wait,
-        .fixed = *request->start,
-        .give_up_ns = request->wait ? timeline_later(tree->now_ns, request->wait) : ENGINE_FOREVER,
-        .priority = request->priority ? request->priority - 1 : PRIORITY_NORMAL};
-    if (terms->priority == PRIORITY_HIGH && !write->caller.admin)
-        return message_refuse(REFUSED_PERMISSION, why->message, sizeof(why->message),
-                              "Permission denied: priority=high is for administrators; write "
-                              "priority=normal or leave it out.");
-    if (!terms->fixed)
-        return 0;
-    struct series_start start;
-    int r = series_parse_start(request->start, strlen(request->start), tree_wall_ns(tree), &start,
-                               why->message, sizeof(why->message));
-    if (!r)
-        terms->start_ns = start.wall_ns - tree->offset_ns;
-    if (!r && terms->start_ns < tree->now_ns)
-        terms->start_ns = tree->now_ns; /* the second that has begun */
-    return r;
-}
-
-static int create(struct tree *tree, struct write *write, const struct creation *creation)
+static int create(struct tree *tree, struct write *write, struct asked *asked)
 {
     const struct call *call = TREE_CALL(tree, &write->caller, &write->why);
-    struct creation_terms terms;
-    if (is_plain(creation->request))
-        return engine_create(tree->engine, call, creation, &write->result);
-    int r = read_terms(tree, write, creation->request, &terms);
-    return r ? r : engine_enqueue(tree->engine, call, creation, &terms, &write->result);
+    if (asked->start_count)
+        return repeats_create(tree, write, asked);
+    return asked->has_terms
+               ? engine_enqueue(tree->engine, call, &asked->creation, &asked->terms, &write->result)
+               : engine_create(tree->engine, call, &asked->creation, &write->result);
 }
 
 int files_new_store(struct tree *tree, struct write *write, uint32_t device)
 {
-    struct request request;
-    struct creation creation = {.request = &request, .device = device, .hold = write->fh};
-    int r = request_parse(write->text, write->length, &request, write->why.message,
-                          sizeof(write->why.message));
-    if (!r)
-        r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
-    if (!r)
-        r = check_access(tree, write, creation.owner_uid);
-    if (!r)
-        r = files_quota_group(tree, write, request.group, creation.owner_uid, creation.owner_gid,
-                              &request.quota_group);
+    struct asked asked;
+    int r = asked_read(tree, write, device, &asked);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
-        r = create(tree, write, &creation);
+        r = create(tree, write, &asked);
+    if (r == REFUSED_NO_SPACE && !asked.start_count)
+        suggestions_add(tree, write, &asked);
     if (r)
         return r;
-    if (request.hold)
+    if (asked.request.hold)
         write->handle->holds = 1;
-    report_granted(tree, write);
+    if (!asked.start_count)
+        report_granted(tree, write);
     return 0;
+}
+
+int files_new_show_suggest(struct tree *tree, const struct node *node, uint32_t uid,
+                           struct strbuf *out)
+{
+    (void)tree;
+    (void)node;
+    (void)uid;
+    strbuf_print(out, "Write a request as to new. On a file open for reading and writing, a read "
+                      "after the write returns requests\nthat would be accepted now in its place, "
+                      "one per line, and a sentence. Nothing is requested.\n");
+    return 0;
+}
+
+int files_new_store_suggest(struct tree *tree, struct write *write, uint32_t device)
+{
+    struct asked asked;
+    int r = asked_read(tree, write, device, &asked);
+    if (r)
+        return r;
+    if (asked.start_count)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "Suggestions are about one start; leave out every=.");
+    strbuf_clear(&tree->scratch);
+    suggestions_print(tree, write, &asked, &tree->scratch);
+    write->outcome = WRITE_SHOWS;
+    return tree->scratch.failed ? -ENOMEM : 0;
 }

@@ -16,6 +16,7 @@ static const char readme[] =
     "  cat gpu0/available                 per cent of GPU 0 that is free\n"
     "  echo \"0.5 3600\" > gpu0/new         half of its memory for an hour\n"
     "  echo \"20G 1h30m name=train\" > new  20 GiB of any GPU, with a label\n"
+    "  echo \"0.5 2h queue\" > new          the same, or wait for it: cat queue\n"
     "  cat status                         result of your last request\n"
     "  ls partitions/                     all partitions (ls -l shows owners)\n"
     "  cat partitions/p1/remaining        seconds left\n"
@@ -52,6 +53,16 @@ static int store_new(struct tree *tree, struct write *write)
     tree_find_barred(tree, &write->caller, barred);
     write->caller.barred = barred;
     int r = files_new_store(tree, write, ENGINE_DEVICE_ANY);
+    write->caller.barred = NULL;
+    return r;
+}
+
+static int store_suggest(struct tree *tree, struct write *write)
+{
+    bool barred[TREE_DEVICE_MAX];
+    tree_find_barred(tree, &write->caller, barred);
+    write->caller.barred = barred;
+    int r = files_new_store_suggest(tree, write, ENGINE_DEVICE_ANY);
     write->caller.barred = NULL;
     return r;
 }
@@ -237,8 +248,12 @@ static uint64_t size_unknown(struct tree *tree, const struct node *node)
 
 const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for any device, read the id back"},
+    {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
+     .plans = true, .shows = true,
+     .doc = "write a request for any device, read back what would be accepted now in its place: "
+            "requests for `new`, one per line, and a message"},
     {"procs", 0666, FRESH_ALWAYS, show_procs, store_procs, .own = true,
      .doc = "write the pid of one of your processes, 0 for the writing process, to take it and its "
             "children out of its partitions"},

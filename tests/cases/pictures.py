@@ -186,6 +186,44 @@ def screen(mount):
     check('needs a terminal' in chronos(mount, 'top', code=2))
 
 
+def shown(lines):
+    """The devices, in the order in which they are shown, and twice empty."""
+    return [line.split()[0] for line in lines if line.startswith('gpu')] + ['', '']
+
+
+def queue(mount):
+    """What waits has a pane of its own; one scrolls through the partitions, then through it."""
+    mount.release_all()
+    held = [mount.ask('5% 3600 user=bob') for _ in range(20)]
+    waiting = [mount.ask(f'50% {60 * length} queue') for length in range(1, 13)]
+    alices = mount.ask('100% 60 queue user=alice')
+    top = Screen(f'TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
+    try:
+        lines = top.wait(lambda lines: '13 waiting' in lines[0])
+        titles = next(i for i, line in enumerate(lines) if line.startswith('QUEUE'))
+        equal(rows(lines[:titles]), held[:7])
+        equal(rows(lines[titles:]), [line.split()[0] for line in
+                                     mount.read('queue').splitlines()[:6]])
+        check(re.match(r'root: 0 of a device held, \d+\.\d+ GPU-hours this week, ', lines[1]), lines)
+        check(re.search('   1-7 of 20, queue 1-6 of 13$', lines[23]), lines[23])
+        top.press('End')
+        lines = top.wait(lambda lines: alices in rows(lines))
+        equal(rows(lines[:titles]), held[-7:])
+        check(all(len(line) <= 80 for line in lines), lines)
+        top.press('u')
+        lines = top.wait(lambda lines: '12 waiting' in lines[0])
+        equal(rows(lines), waiting, 'what one holds none of leaves its room')
+        top.tmux('resize-window', '-x', '40', '-y', '9')
+        top.wait(lambda lines: len(lines) < 11 and lines[0].startswith('chronos '))
+        mount.ask('1% 60', 2)
+        top.tmux('resize-window', '-x', '80', '-y', '24')
+        lines = top.wait(lambda lines: len(lines) > 20 and shown(lines)[1] == 'gpu2')
+        equal(shown(lines)[:4], ['gpu0', 'gpu2', 'gpu1', 'gpu3'], 'what is held comes first')
+    finally:
+        top.close()
+    mount.release_all()
+
+
 def goes(mount):
     """The tree goes away below the screen."""
     top = Screen(f'TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
@@ -203,6 +241,7 @@ def main():
         text(mount)
         areas(mount)
         screen(mount)
+        queue(mount)
         goes(mount)
 
 

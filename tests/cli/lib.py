@@ -146,6 +146,8 @@ class Tree:
             "on_expiry": "term",
             "grace": "10",
             "warn": "300:USR1",
+            "promised": "2026-11-21T14:32:10+00:00",
+            "priority": "normal",
             "events": "",
         }
         values.update(more)

@@ -204,6 +204,7 @@ class Completion(unittest.TestCase):
     def test_options(self):
         for command in commands():
             expected = [re.split(r"[ \[]", option.split("--")[1])[0] for option in options(command)]
+            self.assertEqual(len(expected), len(set(expected)), "one option, one row")
             self.assertEqual(self.complete(command, "--"), ["--" + name for name in expected])
         self.assertEqual(self.complete("create", "--us"), ["--user"])
         # a value that can be left out is no word of its own

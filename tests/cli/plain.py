@@ -78,6 +78,8 @@ PARTITION = {
     "on_expiry": "term",
     "grace_seconds": 10,
     "warn": "300:USR1",
+    "promised": "2026-11-21T14:32:10+00:00",
+    "priority": "normal",
 }
 
 DEVICE = {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Commands for what waits, against a tree of plain files: requests, waiting for a start and an
-end, the queue, suggestions and series."""
+"""Commands for what waits, against a tree of plain files: requests, waiting for a start and an end,
+the queue, suggestions and series."""
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 import threading
@@ -63,7 +64,7 @@ class Create(Waiting):
                 (("start=+2h",), ("--start", "+2h")),
                 (("start=+2h",), ("--start", "+2h", "--wait")),
                 (("priority=low",), ("--priority=low",)),
-                (("pack", "group=lab"), ("--pack", "--group", "lab")),
+                (("group=lab", "pack"), ("--pack", "--group", "lab")),
                 (("name=x", "spread"), ("--spread", "--name", "x")))):
             self.tree.partition(f"p{number}")  # which does not wait
             self.tree.raw("gpu0/new", " ".join(("0.5", "3600", *words)) + f"\np{number}\n")
@@ -203,7 +204,7 @@ class Queue(Waiting):
         self.assertEqual(self.as_json("queue")[1], {
             "id": "p13", "user": QUEUE[1].split()[1], "fraction": 1.0, "duration_seconds": 7200,
             "priority": "high", "start": START, "promised": PROMISED,
-            "devices": ["gpu0", "gpu1"]})
+            "fixed": False, "devices": ["gpu0", "gpu1"]})
         self.tree.put("queue")
         self.assertEqual((self.answer("queue"), self.as_json("queue")), ("", []))
 
@@ -217,6 +218,44 @@ class Queue(Waiting):
         self.assertEqual(first.split()[:6], ["p12", "alice", "50%", "1h", "00m", "normal"])
         self.assertTrue(second.endswith("gpu0,gpu1"), second)
         self.assertLessEqual(max(map(len, result.out.splitlines())), 80)
+
+
+class Schedule(Waiting):
+    """What is held, what waits and what is reserved can be told apart."""
+
+    def setUp(self):
+        super().setUp()
+        now = int(time.time()) // 60 * 60
+
+        def iso(hours):
+            return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(now + hours * 3600))
+        times = {"p1": (0, 10), "p2": (10, 20), "p3": (30, 40)}
+        for name, (start, end) in times.items():
+            self.tree.partition(name, state="pending" if start else "active", start=iso(start),
+                                expires=iso(end))
+        line = "{0} alice 0.5000 36000 normal {1} {1} gpu0{2}"
+        self.tree.put("gpu0/queue", line.format("p2", iso(10), ""),
+                      line.format("p3", iso(30), " fixed"))
+        self.step = iso(0)
+        self.tree.put("gpu0/schedule", f"{self.step} 50.00 5368709120")
+
+    def test_text(self):
+        lines = self.answer("schedule").splitlines()
+        self.assertRegex(lines[2], r"^\|# p1 alice 50% #+--? p2 alice 50% -+ +=+ p3 alice 50% =*$")
+        self.assertEqual([line for line in lines if len(line) > 80], [])
+
+    def test_svg(self):
+        out = self.answer("schedule", "--svg")
+        self.assertEqual(out, self.answer("schedule", "--svg"))
+        for name, fill in ("p1", '"#e69f00"'), ("p2", '"url(#waiting0)"'), ("p3", '"url(#fixed0)"'):
+            self.assertRegex(out, rf"<g><title>{name} .*</title><rect [^>]* fill={re.escape(fill)}")
+
+    def test_json(self):
+        """Times are as the files have them."""
+        [device] = self.as_json("schedule")
+        self.assertEqual([one["fixed"] for one in device["partitions"]], [False, False, True])
+        self.assertEqual(device["free"][0]["from"], self.step)
+        self.assertEqual(device["partitions"][0]["start"], self.step)
 
 
 class Suggest(Waiting):

@@ -103,12 +103,13 @@ static struct plan plan, durable;
 static struct engine_event *taken, **taken_end = &taken; /* since the last commit */
 static int64_t now_ns;
 static uint64_t hurry;
-static uint64_t next_id, started, waited, refused, early;
+static uint64_t next_id, started, waited, refused, early, reordered, preempted;
 static struct refusal why;
 /* What each has seen, by id: the start shown last. */
 static struct {
     uint64_t id;
-    int64_t start_ns;
+    int64_t start_ns, promised_ns, end_ns, spared_ns;
+    uint32_t state;
 } seen[PLAN_PROMISES];
 /* The partitions as the events say: what the store has. */
 static struct plan stored, stored_durable;
@@ -156,8 +157,8 @@ static bool same_waiting(const struct waiting *a, const struct waiting *b)
 {
     return a->promised_ns == b->promised_ns && a->asked_ns == b->asked_ns &&
            a->give_up_ns == b->give_up_ns && a->priority == b->priority && a->fixed == b->fixed &&
-           a->anywhere == b->anywhere && (!a->anywhere || a->barred[0] == b->barred[0]) &&
-           a->amount.bytes == b->amount.bytes;
+           a->spared_ns == b->spared_ns && a->anywhere == b->anywhere &&
+           (!a->anywhere || a->barred[0] == b->barred[0]) && a->amount.bytes == b->amount.bytes;
 }
 
 static void print(const char *who, const struct partition *p)
@@ -185,7 +186,9 @@ static void compare(void)
         CHECK(p && same(p, &promise->p), "now %" PRId64, now_ns / NS_PER_SECOND);
         const struct waiting *w = engine_waiting(engine, p->id);
         CHECK(!w == (p->state != PARTITION_PENDING), "p%" PRIu64, p->id);
-        CHECK(!w || same_waiting(w, &promise->w), "p%" PRIu64, p->id);
+        CHECK(!w || same_waiting(w, &promise->w),
+              "p%" PRIu64 ": promised %" PRId64 ", not %" PRId64, p->id,
+              w->promised_ns / NS_PER_SECOND, promise->w.promised_ns / NS_PER_SECOND);
         waiting += w ? 1 : 0;
     }
     CHECK(!engine_next(engine, p ? p->id : 0), "one too many");
@@ -209,13 +212,27 @@ static void check_promises(void)
         size_t slot = promise->p.id % PLAN_PROMISES;
         bool waits = promise->p.state == PARTITION_PENDING;
 
-        if (seen[slot].id == promise->p.id) {
-            CHECK(promise->p.start_ns <= seen[slot].start_ns, "p%" PRIu64, promise->p.id);
+        bool again = seen[slot].id == promise->p.id && /* it was preempted */
+                     (seen[slot].spared_ns != promise->w.spared_ns ||
+                      (seen[slot].state == PARTITION_ACTIVE &&
+                       (waits || promise->p.start_ns > seen[slot].start_ns)));
+        CHECK(!again || (plan.spare_s >= 0 && seen[slot].state == PARTITION_ACTIVE &&
+                         promise->w.priority == PRIORITY_LOW &&
+                         promise->p.end_ns - promise->p.start_ns == seen[slot].end_ns - now_ns),
+              "p%" PRIu64, promise->p.id);
+        if (seen[slot].id == promise->p.id && !again) {
+            CHECK(promise->p.start_ns <= seen[slot].start_ns || plan.slack > 0, "p%" PRIu64,
+                  promise->p.id);
+            CHECK(promise->w.promised_ns <= seen[slot].promised_ns, "p%" PRIu64, promise->p.id);
             CHECK(!waits || !promise->w.fixed || promise->p.start_ns == seen[slot].start_ns,
                   "p%" PRIu64, promise->p.id);
         }
         seen[slot].id = promise->p.id;
         seen[slot].start_ns = promise->p.start_ns;
+        seen[slot].promised_ns = promise->w.promised_ns;
+        seen[slot].end_ns = promise->p.end_ns;
+        seen[slot].state = promise->p.state;
+        seen[slot].spared_ns = promise->w.spared_ns;
         CHECK(!waits || promise->p.start_ns <= promise->w.promised_ns, "p%" PRIu64, promise->p.id);
         CHECK(promise->p.start_ns <= now_ns || waits, "p%" PRIu64 " is early", promise->p.id);
         for (uint32_t k = 1; k < promise->p.share_count; k++)
@@ -280,7 +297,7 @@ static void store(const struct engine_event *event)
         memmove(promise, promise + 1, after * sizeof(*promise));
         return;
     }
-    if (event->kind == EVENT_MOVED)
+    if (event->kind == EVENT_MOVED && plan.slack == 0)
         CHECK(event->after.start_ns < event->before.start_ns, "event %" PRIu64, event->seq);
     if (event->kind == EVENT_STARTED)
         CHECK(event->at_ns == event->after.start_ns && event->at_ns <= now_ns, "event %" PRIu64,
@@ -336,6 +353,7 @@ static void revert(void)
 {
     int64_t freed_ns[PLAN_DEVICES];
     int usage[PLAN_ACCOUNTS], r;
+    bool due = plan.reorder_due;
 
     take_events();
     do {
@@ -349,6 +367,7 @@ static void revert(void)
     stored = stored_durable;
     memcpy(plan.freed_ns, freed_ns, sizeof(freed_ns));
     memcpy(plan.usage, usage, sizeof(usage));
+    plan.reorder_due = due || taken;
     for (const struct engine_event *event = taken; event; event = event->next) {
         plan_mark(&plan, &event->before, INT64_MIN);
         plan_mark(&plan, &event->after, INT64_MIN);
@@ -366,6 +385,14 @@ static void mark_itself(const struct promise *promise)
                   ENGINE_FOREVER - 1);
 }
 
+static void set(const char *key, int64_t value)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%" PRId64, value);
+    CHECK(engine_restore_setting(engine, key, text) == 0, "%s", key);
+}
+
 static void start_engine(void)
 {
     uint32_t index;
@@ -374,6 +401,12 @@ static void start_engine(void)
     engine_set_rules(engine, &(struct engine_rules){order, limit, NULL, plan.forward_most});
     for (uint32_t i = 0; i < plan.device_count; i++)
         CHECK(engine_add_device(engine, &plan.devices[i], &index) == 0, "no device");
+    set("config/promise_slack", plan.slack);
+    set("config/reorder", plan.reorder_most);
+    if (plan.spare_s >= 0) {
+        set("config/preempt_min", plan.spare_s);
+        CHECK(engine_restore_setting(engine, "config/preempt", "end") == 0, "no preemption");
+    }
 }
 
 /* End the engine and begin again with what is stored. */
@@ -388,10 +421,12 @@ static void restart(void)
         const struct promise *promise = &stored.promises[i];
         bool waits = promise->p.state == PARTITION_PENDING;
 
-        CHECK((waits ? engine_restore_waiting(engine, &promise->p, &promise->w)
-                     : engine_restore(engine, &promise->p)) == 0,
+        CHECK((waiting_is_kept(&promise->w, promise->p.state)
+                   ? engine_restore_waiting(engine, &promise->p, &promise->w)
+                   : engine_restore(engine, &promise->p)) == 0,
               "p%" PRIu64, promise->p.id);
         if (waits) {
+            plan.reorder_due = true;
             plan_mark(&plan, &promise->p, INT64_MIN);
             mark_itself(promise);
         }
@@ -500,10 +535,19 @@ static void op_enqueue(void)
     next_id++;
     if (promise.p.start_ns > now_ns) {
         promise.p.state = PARTITION_PENDING;
-        promise.w.promised_ns = promise.p.start_ns;
+        promise.w.promised_ns =
+            promise.p.start_ns + (terms.fixed ? 0 : plan.slack * (promise.p.start_ns - now_ns));
         waited++;
     }
+    if (plan.spare_s >= 0 && promise.w.priority == PRIORITY_HIGH && !terms.fixed &&
+        promise.p.state == PARTITION_PENDING && terms.waits) {
+        struct promise high = promise;
+
+        if (plan_preempt(&plan, &high, now_ns, now_ns + SECONDS(plan.spare_s)))
+            return;
+    }
     plan.promises[plan.count++] = promise;
+    plan.reorder_due = plan.reorder_due || promise.p.state == PARTITION_PENDING;
 }
 
 /* A promise that operations reach. */
@@ -531,6 +575,7 @@ static void op_release(void)
 /* What gives memory back lets others move forward. */
 static void mark_freed(const struct promise *promise, int64_t from_ns)
 {
+    plan.reorder_due = true;
     plan_mark(&plan, &promise->p, from_ns);
     if (promise->p.state == PARTITION_PENDING)
         mark_itself(promise);
@@ -662,7 +707,7 @@ static void op_resize(void)
         return;
     for (uint32_t k = 0; k < promise->p.share_count; k++)
         promise->p.shares[k].memory_bytes = bytes;
-    if (promise->p.state == PARTITION_PENDING)
+    if (waiting_is_kept(&promise->w, promise->p.state))
         promise->w.amount = (struct amount){.bytes = bytes};
     if (frees || promise->p.state == PARTITION_PENDING)
         mark_freed(promise, now_ns);
@@ -685,6 +730,8 @@ static void op_hand_over(void)
         return;
     if (promise->p.uid != uid && promise->p.state == PARTITION_PENDING)
         mark_itself(promise);
+    if (promise->p.state == PARTITION_PENDING && promise->p.uid != uid)
+        plan.reorder_due = true;
     promise->p.uid = uid;
 }
 
@@ -767,6 +814,7 @@ static void op_set_devices(void)
     if (!good || (same(&wanted.p, &was.p) && same_waiting(&wanted.w, &was.w)))
         return;
     *promise = wanted;
+    plan.reorder_due = true;
     plan_mark(&plan, &was.p, was.p.start_ns);
     mark_itself(promise);
 }
@@ -794,7 +842,7 @@ static void op_set_priority(void)
     if (!good || priority == promise->w.priority)
         return;
     promise->w.priority = priority;
-    plan_mark(&plan, &promise->p, ENGINE_FOREVER - 1);
+    plan.reorder_due = true;
 }
 
 static void op_usage(void)
@@ -857,6 +905,9 @@ static void episode(uint64_t total)
     plan.device_count = 1 + (uint32_t)rnd(PLAN_DEVICES);
     plan.forward_most = rnd(2) ? 100 : 1 + (uint32_t)rnd(3);
     hurry = 1 + rnd(4);
+    plan.slack = rnd(2) ? 0 : (int64_t)(1 + rnd(3));
+    plan.spare_s = rnd(2) ? -1 : (int64_t)rnd(20);
+    plan.reorder_most = rnd(2) ? 50 : 1 + (uint32_t)rnd(6);
     plan.every_s = 1 + (int64_t)rnd(4);
     for (uint32_t i = 0; i < PLAN_DEVICES; i++) {
         plan.devices[i] = (struct engine_device){sizes[rnd(2) ? 0 : rnd(4)], i == 0 || rnd(8) > 0};
@@ -868,6 +919,8 @@ static void episode(uint64_t total)
     for (uint64_t i = 0; i < EPISODE && operation < total; i++, operation++)
         one_operation();
     early += plan.moves;
+    reordered += plan.reorders;
+    preempted += plan.preempted;
     forget_taken();
     engine = engine_free(engine);
 }
@@ -890,7 +943,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     while (operation < total)
         episode(total);
-    printf("waited %" PRIu64 ", moved %" PRIu64 ", started %" PRIu64 ", refused %" PRIu64 "\n",
-           waited, early, started, refused);
+    printf("waited %" PRIu64 ", moved %" PRIu64 ", reordered %" PRIu64 ", preempted %" PRIu64
+           ", started %" PRIu64 ", refused %" PRIu64 "\n",
+           waited, early, reordered, preempted, started, refused);
     return EXIT_SUCCESS;
 }

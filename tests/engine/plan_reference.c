@@ -46,8 +46,7 @@ static uint64_t peak(const struct plan *plan, uint32_t device, int64_t from_ns, 
     return most;
 }
 
-/* The bytes of a promise on a device; 0: it must not or cannot be there. */
-static uint64_t bytes_on(const struct plan *plan, const struct promise *promise, uint32_t device)
+uint64_t plan_bytes_on(const struct plan *plan, const struct promise *promise, uint32_t device)
 {
     uint64_t memory = plan->devices[device].memory_bytes, bytes = 0;
 
@@ -80,7 +79,7 @@ bool plan_fits(const struct plan *plan, const struct promise *promise, int64_t a
         uint32_t best = PLAN_DEVICES;
 
         for (uint32_t i = 0; i < plan->device_count; i++) {
-            uint64_t bytes = bytes_on(plan, promise, i);
+            uint64_t bytes = plan_bytes_on(plan, promise, i);
             uint64_t used = peak(plan, i, at_ns, end_ns, promise->p.id);
             uint64_t memory = plan->devices[i].memory_bytes;
 
@@ -96,7 +95,8 @@ bool plan_fits(const struct plan *plan, const struct promise *promise, int64_t a
     }
     for (uint32_t i = 0; i < plan->device_count; i++) {
         if (taken[i])
-            *ret_shares++ = (struct share){.device = i, .memory_bytes = bytes_on(plan, promise, i)};
+            *ret_shares++ =
+                (struct share){.device = i, .memory_bytes = plan_bytes_on(plan, promise, i)};
     }
     return true;
 }
@@ -148,6 +148,7 @@ void plan_end(struct plan *plan, struct promise *promise, int64_t at_ns)
     int64_t freed_ns = p.state == PARTITION_PENDING ? p.start_ns : at_ns;
 
     memmove(promise, promise + 1, after * sizeof(*promise));
+    plan->reorder_due = true;
     plan_mark(plan, &p, at_ns < p.end_ns ? freed_ns : FILL);
 }
 
@@ -224,7 +225,8 @@ static bool improve(struct plan *plan, struct promise *promise, int64_t now_ns, 
     if ((gang && !could_use(plan, promise, device, before_ns, &now_ns)) ||
         !plan_earliest(plan, promise, now_ns, before_ns, gang ? ALL : 1U << device))
         return false;
-    promise->w.promised_ns = promise->p.start_ns;
+    if (plan->slack == 0)
+        promise->w.promised_ns = promise->p.start_ns;
     plan->moves++;
     for (uint32_t k = 0; k < was.share_count; k++) {
         struct partition left = {.share_count = 1, .shares[0] = was.shares[k]};
@@ -233,6 +235,102 @@ static bool improve(struct plan *plan, struct promise *promise, int64_t now_ns, 
             plan_mark(plan, &left, was.start_ns);
     }
     return true;
+}
+
+/* A request that is placed in another order. */
+struct slot {
+    struct promise promise;
+    bool late;
+};
+
+static bool goes_first(const struct slot *a, const struct slot *b)
+{
+    if (a->late && b->late)
+        return a->promise.w.promised_ns != b->promise.w.promised_ns
+                   ? a->promise.w.promised_ns < b->promise.w.promised_ns
+                   : a->promise.p.id < b->promise.p.id;
+    return a->late && !b->late;
+}
+
+static void sort_slots(struct slot *slots, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = count - 1; k > i; k--) {
+            struct slot slot = slots[k];
+
+            if (!goes_first(&slot, &slots[k - 1]))
+                continue;
+            slots[k] = slots[k - 1];
+            slots[k - 1] = slot;
+        }
+    }
+}
+
+/* Place all without each other, in order. False: some are late. *ret_again: others than before. */
+static bool place_slots(const struct plan *plan, struct slot *slots, size_t count, int64_t now_ns,
+                        bool *ret_again)
+{
+    struct plan other = *plan;
+    bool good = true;
+
+    *ret_again = false;
+    for (size_t i = 0; i < count; i++) {
+        struct promise *promise = plan_find(&other, slots[i].promise.p.id);
+
+        promise->p.share_count = 0; /* not there */
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct promise *promise = plan_find(&other, slots[i].promise.p.id);
+
+        slots[i].promise = *plan_find((struct plan *)(uintptr_t)plan, promise->p.id);
+        bool placed = plan_earliest(&other, &slots[i].promise, now_ns, ENGINE_FOREVER, ALL);
+        *promise = slots[i].promise;
+        if (placed && promise->p.start_ns <= promise->w.promised_ns)
+            continue;
+        *ret_again = *ret_again || !slots[i].late;
+        slots[i].late = true;
+        good = false;
+    }
+    return good;
+}
+
+static void reorder(struct plan *plan, int64_t now_ns)
+{
+    uint64_t ids[PLAN_PROMISES];
+    struct slot slots[PLAN_PROMISES];
+    size_t all = in_order(plan, ids), count = 0;
+    bool good = false, again = true;
+
+    plan->reorder_due = false;
+    for (size_t i = 0; i < all && count < plan->reorder_most; i++) {
+        const struct promise *promise = plan_find(plan, ids[i]);
+
+        if (promise->p.start_ns > now_ns)
+            slots[count++] = (struct slot){.promise = *promise};
+    }
+    for (int round = 0; round < 8 && !good && again; round++) {
+        good = place_slots(plan, slots, count, now_ns, &again);
+        if (!good)
+            sort_slots(slots, count);
+    }
+    for (size_t i = 0; good && i < count; i++) {
+        struct promise *promise = plan_find(plan, slots[i].promise.p.id);
+        struct partition was = promise->p, *to = &slots[i].promise.p;
+        bool moves = was.start_ns != to->start_ns;
+
+        for (uint32_t k = 0; k < was.share_count; k++)
+            moves = moves || was.shares[k].device != to->shares[k].device;
+        if (!moves)
+            continue;
+        plan->reorders++;
+        promise->p = *to;
+        plan_mark(plan, &was, was.start_ns);
+    }
+}
+
+static bool is_due(const struct plan *plan)
+{
+    return plan->reorder_due && plan->slack > 0 && any_waits(plan);
 }
 
 static void pass(struct plan *plan, uint32_t device, int64_t now_ns)
@@ -252,6 +350,8 @@ static void pass(struct plan *plan, uint32_t device, int64_t now_ns)
             continue;
         improve(plan, promise, now_ns, ENGINE_FOREVER, device, false);
     }
+    if (is_due(plan))
+        reorder(plan, now_ns);
     for (size_t i = 0; i < count; i++) {
         struct promise *promise = plan_find(plan, ids[i]);
 
@@ -261,10 +361,15 @@ static void pass(struct plan *plan, uint32_t device, int64_t now_ns)
 
 void plan_passes(struct plan *plan, int64_t now_ns)
 {
-    for (uint32_t i = 0; i < plan->device_count; i++) {
-        if (plan->freed_ns[i] == ENGINE_FOREVER)
+    for (uint32_t i = 0; i <= plan->device_count; i++) {
+        bool last = i == plan->device_count;
+
+        if (last ? !is_due(plan) : plan->freed_ns[i] == ENGINE_FOREVER)
             continue;
-        pass(plan, i, now_ns);
+        if (last)
+            reorder(plan, now_ns);
+        else
+            pass(plan, i, now_ns);
         i = UINT32_MAX; /* from the first device again */
     }
 }

@@ -135,6 +135,28 @@ START_TEST(test_costs)
 }
 END_TEST
 
+/* A request that is not served when its turn comes gets another one, and counts once. */
+START_TEST(test_again)
+{
+    push(1, 'a'), push(1, 'b'), push(2, 'x');
+    struct fair_queue_item *a = fair_queue_pop(queue, 0);
+    struct fair_queue_item *x = fair_queue_pop(queue, 10);
+    ck_assert_int_eq(((struct request *)x)->name, 'x');
+    expect("b");
+    ck_assert_ptr_null(fair_queue_pop(queue, 10));
+    fair_queue_again(queue, x);
+    fair_queue_again(queue, a);
+    ck_assert_uint_eq(fair_queue_waiting(queue), 2);
+    push(1, 'c');
+    expect("xac");
+    expect_empty();
+    for (uint32_t i = 0; i < CAPACITY / 2; i++)
+        push(3, 'm');
+    ck_assert(!fair_queue_admits(queue, 3));
+    ck_assert(fair_queue_admits(queue, 1)); /* those three do not count any more */
+}
+END_TEST
+
 /* What was refused is paid for by the owner that asked, waiting or not. */
 START_TEST(test_refused)
 {
@@ -253,7 +275,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_turns,   test_arrival, test_costs,       test_refused,
-                                  test_unowned, test_bounds,  test_many_owners, test_random};
+    const TTest *const tests[] = {test_turns,  test_arrival,     test_costs,
+                                  test_again,  test_refused,     test_unowned,
+                                  test_bounds, test_many_owners, test_random};
     return check_run_tests("queue", setup, teardown, tests, ARRAY_COUNT(tests));
 }

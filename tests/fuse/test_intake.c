@@ -125,6 +125,41 @@ START_TEST(test_accounts)
 }
 END_TEST
 
+/* What is put aside lets others pass, and is served in order when it is taken back. */
+START_TEST(test_aside)
+{
+    uint32_t slot, aside[3];
+    start_turns();
+    for (uint32_t i = 0; i < 3; i++) {
+        ask(6101, FUSE_WRITE, 80);
+        ck_assert_int_eq(intake_next(intake, &aside[i]), 0);
+        intake_put_aside(intake, aside[i]);
+    }
+    ask(6101, FUSE_READ, 80);
+    ck_assert_uint_eq(serve(&slot), 6101);
+    ck_assert_uint_eq(requests_header(intake_requests(intake), slot).opcode, FUSE_READ);
+    answer(slot);
+    ck_assert(!intake_holds(intake));
+    ck_assert_int_eq(intake_next(intake, &slot), -EAGAIN);
+    intake_take_back(intake);
+    ck_assert(intake_holds(intake));
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(serve(&slot), 6101);
+        ck_assert_uint_eq(slot, aside[i]);
+        if (i == 1)
+            intake_put_aside(intake, slot); /* once more */
+        else
+            answer(slot);
+    }
+    intake_take_back(intake);
+    ck_assert_uint_eq(serve(&slot), 6101);
+    ck_assert_uint_eq(slot, aside[1]);
+    answer(slot);
+    intake_take_back(intake);
+    ck_assert(!intake_holds(intake));
+}
+END_TEST
+
 /* All uids of a person together may have no more unanswered than one uid. */
 START_TEST(test_refused_by_account)
 {
@@ -187,7 +222,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_accounts, test_refused_by_account, test_refusals_are_paid,
-                                  test_full};
+    const TTest *const tests[] = {test_accounts, test_aside, test_refused_by_account,
+                                  test_refusals_are_paid, test_full};
     return check_run_tests("intake", setup, teardown, tests, ARRAY_COUNT(tests));
 }

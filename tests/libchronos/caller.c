@@ -115,6 +115,13 @@ static void use_handle(const char *word, const char *id, const char *name, const
         char request[512];
         snprintf(request, sizeof(request), "%s%s%s", name, *value ? " " : "", value);
         answer(chronos_request_partition(handle, id, request, text, sizeof(text)), text);
+    } else if (strcmp(word, "suggest") == 0) {
+        char request[512];
+        snprintf(request, sizeof(request), "%s%s%s", name, *value ? " " : "", value);
+        int r = chronos_suggest(handle, id, request, text, sizeof(text));
+        for (char *at = text; *at; at++)
+            *at = *at == '\n' ? '|' : *at;
+        answer(r, text);
     } else if (strcmp(word, "create") == 0) {
         char seconds[16] = "", user[64] = "";
         sscanf(value, "%15s %63s", seconds, user);

@@ -52,8 +52,8 @@ def every_call(mount):
         equal(caller.call(f'release {other}'), (0, ''))
     other = caller.id('create -1 0.25 60 alice')
     equal(mount.read('partitions', other, 'user'), 'alice')
-    equal(mount.read('partitions', other, 'device'), 'gpu1', 'the freest')
-    equal(caller.say('stats'), f'2 0 {80 << 30} 90.00 1 1 {80 << 30} 75.00 1')
+    equal(mount.read('partitions', other, 'device'), 'gpu0', 'where least is left')
+    equal(caller.say('stats'), f'2 0 {80 << 30} 65.00 2 1 {80 << 30} 100.00 0')
     equal(caller.call(f'release {other}'), (0, ''))
 
     equal(caller.call(f'extend {name} 600'), (0, ''))
@@ -136,6 +136,24 @@ def waits(mount):
     check(lib.wait_for(lambda: caller.call('wait 20000') == (0, '')), 'ended')
     equal(caller.call('wait 0'), (0, ''))
     caller.fails(f'watch {name}', 2, GONE.format(name))
+    equal(caller.end(), 0)
+
+
+def starts(mount):
+    """One that waits is pending, not active, until its start."""
+    caller = Caller(mount.dir)
+    whole = caller.id('request 0 1 1d')
+    r, lines = caller.call('suggest 0 0.5 600')
+    check(r == 0 and lines.endswith('.'), lines)
+    later = caller.id('request 0 0.5 600 queue')
+    caller.call(f'watch {later}')
+    equal(caller.call('wait 0'), (3, ''))
+    equal(caller.call(f'get {later} start'), (0, mount.read('partitions', whole, 'expires')))
+    equal(caller.call(f'release {whole}'), (0, ''))
+    equal(caller.call('wait 20000'), (1, ''))
+    equal(caller.call(f'release {later}'), (0, ''))
+    equal(caller.call('suggest 0 0.5 0')[0], -22)
+    equal(caller.call('suggest 99 0.5 600')[0], -19)
     equal(caller.end(), 0)
 
 
@@ -349,7 +367,7 @@ def main():
             threads(mount)
         return
     with lib.mounted('2x80G') as mount:
-        for case in (every_call, members, environment, waits, holds, strangers, ended_between,
+        for case in (every_call, members, environment, waits, starts, holds, strangers, ended_between,
                      daemon_again, closed, finding):
             case(mount)
             equal(mount.partitions(), [], case.__name__)

@@ -17,7 +17,8 @@ import outcome
 import workload
 
 PROGRAM = os.path.abspath(sys.argv[1])
-RULES = 'fair', 'arrival', 'easy', 'fcfs'
+RULES = [('fair', ()), ('fair', ('--set', 'promise_slack=1')), ('arrival', ()), ('easy', ()),
+         ('fcfs', ())]
 REPORT = os.path.join(ROOT, 'tools/simulate/report')
 
 
@@ -74,6 +75,22 @@ def by_hand_fair():
     same(starts('arrival', 2), [0, 30, 10], 'arrival, by class')
 
 
+def by_hand_slack():
+    """One device, free after 10 s. The second job, asked for at 1 s, is planned then; with slack 1
+    it may start up to 9 s later. The third, of class high, can go before it if it is so short."""
+    def starts(length, slack):
+        jobs = jobs_of([(0, 10, 10, 1, 1000), (1, 20, 20, 1, 1000), (2, length, length, 1, 1000)])
+        jobs[2].priority = 2
+        done = outcome.run(PROGRAM, 'fair', jobs, 1, ('--set', f'promise_slack={slack}'))
+        same(outcome.faults(done, 1), [], f'slack {slack}')
+        same(done[1].promised_s, 10 + slack * 9, 'promise')
+        return [o.start_s for o in done]
+
+    same(starts(9, 1), [0, 19, 10], 'short enough')
+    same(starts(10, 1), [0, 10, 30], 'too long')
+    same(starts(9, 0), [0, 10, 30], 'without slack')
+
+
 def every_schedule():
     for seed in range(1, 4):
         for asked in 'menu', 'exact':
@@ -83,9 +100,10 @@ def every_schedule():
                 job.gpus = 1 if place % 15 else 2 + place % seed
             workload.ask(jobs, seed, asked)
             workload.scale(jobs, devices, 1.0)
-            for rule in RULES:
-                done = outcome.run(PROGRAM, rule, jobs, devices)
-                same(outcome.faults(done, devices, rule in RULES[:2]), [], f'{rule}, {asked}')
+            for rule, settings in RULES:
+                done = outcome.run(PROGRAM, rule, jobs, devices, settings)
+                same(outcome.faults(done, devices, rule in ('fair', 'arrival')), [],
+                     f'{rule}, {settings}, {asked}')
                 assert any(o.wait_s() > 0 for o in done)
                 if rule == 'fair' and asked == 'menu':
                     assert any(o.start_s < o.promised_s for o in done), 'none was moved forward'
@@ -157,7 +175,7 @@ def files_of_jobs():
         assert done.returncode == 2 and 'Row ' in done.stderr, f'{rows!r}: {done}'
 
 
-for step in (by_hand, by_hand_early, by_hand_fair, every_schedule, faults_are_found, figures,
-             same_bytes, files_of_jobs):
+for step in (by_hand, by_hand_early, by_hand_fair, by_hand_slack, every_schedule,
+             faults_are_found, figures, same_bytes, files_of_jobs):
     step()
     print(step.__name__, 'done')

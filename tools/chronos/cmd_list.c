@@ -49,6 +49,8 @@ static void lines_each(struct view *view, const struct chronos_partition *partit
            partition->id, device_number(value[CHRONOS_PARTITION_DEVICE]), partition->device_name,
            percent, value[CHRONOS_PARTITION_REMAINING], value[CHRONOS_PARTITION_USER],
            value[CHRONOS_PARTITION_CREATOR_PID]);
+    if (strcmp(value[CHRONOS_PARTITION_STATE], "pending") == 0)
+        printf("  Waits until: %s\n", value[CHRONOS_PARTITION_START]);
 }
 
 static void lines_end(struct view *view, size_t count)
@@ -98,7 +100,13 @@ static void table_each(struct view *view, const struct chronos_partition *partit
     output_share_text(value[CHRONOS_PARTITION_FRACTION], text, sizeof(text));
     table_cell(view->table, PLAIN, text);
     output_seconds_text(remaining, text, sizeof(text));
-    table_cell(view->table, remaining < 60 ? RED : remaining < 600 ? YELLOW : PLAIN, text);
+    bool pending = strcmp(value[CHRONOS_PARTITION_STATE], "pending") == 0;
+    table_cell(view->table,
+               pending           ? PLAIN
+               : remaining < 60  ? RED
+               : remaining < 600 ? YELLOW
+                                 : PLAIN,
+               text);
     output_time_text(value[CHRONOS_PARTITION_EXPIRES], text, sizeof(text));
     table_cell(view->table, PLAIN, text);
     table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_USER]);
@@ -134,7 +142,8 @@ static void json_end(struct view *view, size_t count)
 static const struct view look_lines = {
     .mask = 1u << CHRONOS_PARTITION_DEVICE | 1u << CHRONOS_PARTITION_FRACTION |
             1u << CHRONOS_PARTITION_REMAINING | 1u << CHRONOS_PARTITION_USER |
-            1u << CHRONOS_PARTITION_CREATOR_PID,
+            1u << CHRONOS_PARTITION_CREATOR_PID | 1u << CHRONOS_PARTITION_STATE |
+            1u << CHRONOS_PARTITION_START,
     .begin = lines_begin,
     .each = lines_each,
     .end = lines_end,
@@ -221,7 +230,8 @@ const struct command cmd_list = {
     .args = "",
     .summary = "Show the partitions.",
     .help = "Shows every partition: device, share of the memory, time left and owner. On a\n"
-            "terminal it is a table.\n"
+            "terminal it is a table. Those that wait for their start are pending, and queue\n"
+            "tells more of them.\n"
             "\n"
             "A partition whose owner hides it (by its mode or a mount over it) is named on\n"
             "standard error. If one cannot be read for another reason, the exit code is 1.",

@@ -13,6 +13,8 @@
 
 static const struct option options[] = {
     {"gpu", 0, "DEVICE", "On DEVICE: a number, gpu0, or any. Default: any."},
+    {"gpus", 0, "N", "Of several devices at once: how many, like 2, or which, like 0,1."},
+    {"group", 0, "NAME", "The group whose quota it would count for."},
     REQUEST_PLACE_OPTIONS,
     OPTION_JSON,
     OPTION_END,

@@ -88,7 +88,7 @@ void partition_print_waiting(const struct chronos_mount *mount,
         return;
     }
     output_time(partition->record.value[CHRONOS_PARTITION_START], when, sizeof(when));
-    printf("Starts: %s\n", when);
+    printf("It starts at %s.\n", when);
 }
 
 void partition_print(const struct chronos_partition *partition)

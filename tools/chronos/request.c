@@ -19,10 +19,9 @@ static const struct {
 #define KEY(name, option, value, kind, doc) {option, #name, false},
 #define SWITCH(name, option, doc)           {option, #name, true},
 #include "core/engine/request.def"
-    {"start", "start", false},   {"every", "every", false}, {"until", "until", false},
-    {"times", "times", false},   {"skip", "skip", true},    {"priority", "priority", false},
-    {"gpus", "gpus", false},     {"pack", "pack", true},    {"spread", "spread", true},
-    {"prefer", "prefer", false}, {"group", "group", false},
+    {"start", "start", false},       {"every", "every", false},  {"until", "until", false},
+    {"times", "times", false},       {"skip", "skip", true},     {"pack", "pack", true},
+    {"priority", "priority", false}, {"spread", "spread", true},
 };
 
 /* Add a word; `value` NULL: nothing to add. */

@@ -14,13 +14,9 @@
     }
 #define REQUEST_PLACE_OPTIONS                                                                      \
     {"priority", 0, "low/normal/high", "Class of the request; high: administrators."},             \
-        {"gpus", 0, "N",                                                                           \
-         "As much of each of N devices, or of the devices listed, as in 0,1; all or nothing."},    \
-        {"prefer", 0, "LIST", "Try these devices first, as in 0,2, then the others."},             \
         {"pack", 0, NULL, "Choose the device where least is left."},                               \
-        {"spread", 0, NULL, "Choose the device where most is left."},                              \
     {                                                                                              \
-        "group", 0, "GROUP", "Count it towards the quota of this group."                           \
+        "spread", 0, NULL, "Choose the device where most is left."                                 \
     }
 #define REQUEST_START_OPTION                                                                       \
     {                                                                                              \

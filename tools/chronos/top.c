@@ -102,11 +102,11 @@ static bool take_row(void *context, int r, const struct chronos_partition *parti
         loading->r = r;
     if (r || !select_passes(loading->select, partition) ||
         strcmp(partition->record.value[CHRONOS_PARTITION_STATE], "pending") == 0)
-        return loading->r == 0;
+        return !loading->r;
     loading->r = array_reserve(top->rows, loading->room, top->row_count + 1) ? -ENOMEM : 0;
     if (!loading->r)
         top->rows[top->row_count++] = row_of(partition);
-    return loading->r == 0;
+    return !loading->r;
 }
 
 static int load_rows(const struct chronos_mount *mount, const struct select *select,
@@ -155,7 +155,16 @@ static void take_key(const char *text, const char *key, char *value, size_t size
     }
 }
 
-/* Read what the caller has used, if the tree tells. */
+/* Shorten a decimal number to two places. */
+static void shorten(char *number)
+{
+    char *point = strchr(number, '.');
+    if (point && strlen(point) > 3)
+        point[3] = '\0';
+}
+
+/* Read what the caller has used, if the tree tells: it decides who of those that wait goes first.
+ */
 static void load_usage(const struct chronos_mount *mount, struct top *top)
 {
     char own[USERNAME_MAX + 1], path[USERNAME_MAX + 16], text[1024];
@@ -169,6 +178,8 @@ static void load_usage(const struct chronos_mount *mount, struct top *top)
     take_key(text, "held", held, sizeof(held));
     take_key(text, "hours_week", hours, sizeof(hours));
     take_key(text, "share", share, sizeof(share));
+    shorten(held);
+    shorten(hours);
     if (hours[0] != '\0')
         snprintf(top->usage, sizeof(top->usage),
                  "%s: %s of a device held, %s GPU-hours this week, %s%% of all use", own, held,
@@ -212,7 +223,8 @@ int top_load(const struct chronos_mount *mount, const struct select *select, enu
     if (top.row_count > 1)
         qsort_r(top.rows, top.row_count, sizeof(*top.rows), compare, &order);
     select_waiting(select, &top);
-    load_usage(mount, &top);
+    if (top.waiting_count > 0)
+        load_usage(mount, &top);
     *ret_top = top;
     return 0;
 }

@@ -244,7 +244,8 @@ static void say_place(const char *of, size_t first, size_t room, size_t count, c
 {
     size_t used = strlen(text), last = first + room < count ? first + room : count;
     if (count > room && room > 0)
-        snprintf(text + used, size - used, "   %s%zu to %zu of %zu", of, first + 1, last, count);
+        snprintf(text + used, size - used, "%s%s%zu-%zu of %zu", used > 0 ? ", " : "   ", of,
+                 first + 1, last, count);
 }
 
 static void put_keys(const struct top *top, const struct top_view *view,

@@ -27,7 +27,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 #define CHRONOS_ID_SIZE    32   /* room for the id of any partition, such as "p12" */
-#define CHRONOS_ANY_DEVICE (-1) /* the device with the greatest free share */
+#define CHRONOS_ANY_DEVICE (-1) /* the device that config/placement chooses */
 
 /* A tree, and the partitions that are held through it. As long as a handle exists, umount(8) finds
  * the tree busy; stopping chronosfs works. */
@@ -42,13 +42,14 @@ typedef struct {
     int time_remaining_seconds; /* rounded up */
     char username[256];         /* the owner, as chronosfs spells the name */
     int process_id;             /* of the process that created it */
-    int active;                 /* 1 until its end */
+    int active;                 /* 1 from its start to its end */
     int expiring;               /* 1 once the warning before its end was given */
     char name[72];              /* its label; "": none */
     uint64_t memory_bytes;      /* the limit */
     uint64_t memory_used_bytes;
     uint64_t memory_peak_bytes;
-    uint64_t reserved[8];
+    int pending; /* 1 while it waits; its files "start" and "promised" say until when */
+    uint64_t reserved[7];
 } ChronosPartitionInfo;
 
 /* A device. Later versions use what is reserved, which is zero. */
@@ -78,7 +79,8 @@ typedef enum {
 enum {
     CHRONOS_ENDED = 0,
     CHRONOS_ACTIVE = 1,
-    CHRONOS_EXPIRING = 2 /* the warning was given: little time is left */
+    CHRONOS_EXPIRING = 2, /* the warning was given: little time is left */
+    CHRONOS_PENDING = 3   /* it waits for its start */
 };
 
 /* -- handles ------------------------------------------------------------------------------ */
@@ -121,9 +123,16 @@ int chronos_create_partition(ChronosPartitionerHandle handle, int device_index,
  * "20G 1h30m name=training on_expiry=none"; see chronos(5). DEVICE is "0", "gpu0" or "any". With
  * the word "hold" the handle holds the partition: it ends when it is released, when the handle is
  * destroyed, or when the program ends, however it ends. A forked child has a copy of the handle,
- * and holds it too until it destroys the copy, executes another program or ends. */
+ * and holds it too until it destroys the copy, executes another program or ends. With the word
+ * "queue", "wait=600" or "start=+2h" the partition can be pending: wait for its start with
+ * chronos_wait(). */
 int chronos_request_partition(ChronosPartitionerHandle handle, const char *device,
                               const char *request, char *partition_id, size_t partition_id_size);
+
+/* Ask what a request, as for chronos_request_partition(), could get now: TEXT, of SIZE bytes, gets
+ * a line for each request that would be accepted, and at last a sentence. Nothing is requested. */
+int chronos_suggest(ChronosPartitionerHandle handle, const char *device, const char *request,
+                    char *text, size_t size);
 
 /* End a partition now. Its processes, the caller too if it belongs to it, are ended as its
  * on_expiry says: leave first. -ENOENT: it has ended; -EPERM: it is another user's. */
@@ -181,8 +190,9 @@ int chronos_fd(ChronosPartitionerHandle handle, const char *partition_id);
 
 /* Wait until the state of the partition of FD changes, since the descriptor was made or its last
  * state was returned, for TIMEOUT_MS at most; negative: as long as it takes. Return the new state:
- * CHRONOS_EXPIRING, CHRONOS_ACTIVE (it got more time) or CHRONOS_ENDED. With 0 the present state is
- * returned at once. -ETIMEDOUT: no change; -EINTR: a signal was handled. */
+ * CHRONOS_EXPIRING, CHRONOS_ACTIVE (it started or got more time) or CHRONOS_ENDED. With 0 the
+ * present state is returned at once, which can be CHRONOS_PENDING. -ETIMEDOUT: no change; -EINTR: a
+ * signal was handled. */
 int chronos_wait(int fd, int timeout_ms);
 
 /* -- devices ------------------------------------------------------------------------------ */

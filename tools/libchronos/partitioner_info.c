@@ -57,7 +57,8 @@ static void fill_partition(const struct chronos_partition *from, ChronosPartitio
     to->time_remaining_seconds = to_int(value[CHRONOS_PARTITION_REMAINING]);
     copy(to->username, sizeof(to->username), value[CHRONOS_PARTITION_USER]);
     to->process_id = to_int(value[CHRONOS_PARTITION_CREATOR_PID]);
-    to->active = 1;
+    to->pending = strcmp(value[CHRONOS_PARTITION_STATE], "pending") == 0;
+    to->active = !to->pending;
     to->expiring = strcmp(value[CHRONOS_PARTITION_STATE], "expiring") == 0;
     copy(to->name, sizeof(to->name), value[CHRONOS_PARTITION_NAME]);
     to->memory_bytes = chronos_number(value[CHRONOS_PARTITION_MEMORY]);

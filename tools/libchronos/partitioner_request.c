@@ -95,6 +95,52 @@ int chronos_request_partition(ChronosPartitionerHandle handle, const char *devic
     return r;
 }
 
+/* Read the answer to what was written, cut off where it does not fit. 0 or -errno. */
+static int read_answer(int fd, char *text, size_t size)
+{
+    size_t used = 0;
+    ssize_t n = 0;
+    while (used + 1 < size && (n = read(fd, text + used, size - 1 - used)) > 0)
+        used += (size_t)n;
+    if (n < 0)
+        return -errno;
+    if (used > 0 && text[used - 1] == '\n')
+        used--;
+    text[used] = '\0';
+    return 0;
+}
+
+int chronos_suggest(ChronosPartitionerHandle handle, const char *device, const char *request,
+                    char *text, size_t size)
+{
+    static const char what[] = "There are no suggestions";
+    char name[32] = "suggest";
+    unsigned index;
+    int r = partitioner_check(handle, NULL);
+    if (r)
+        return r;
+    if (strchr(request, '\n'))
+        return partitioner_fail(-EINVAL, "A request is one line.");
+    if (size == 0)
+        return partitioner_fail(-EINVAL, "A text needs at least one byte.");
+    if (strcmp(device, "any") != 0 && !chronos_parse_device(device, &index))
+        return partitioner_fail_no_device(handle, device);
+    if (strcmp(device, "any") != 0)
+        snprintf(name, sizeof(name), "gpu%u/suggest", index);
+    int fd = partitioner_file(handle, NULL, name, O_RDWR);
+    if (fd < 0)
+        return chronos_is_gone(fd) && strcmp(device, "any") != 0
+                   ? partitioner_fail_no_device(handle, device)
+                   : partitioner_report(handle, NULL, what, fd);
+    r = chronos_request_send(fd, request);
+    if (!r)
+        r = read_answer(fd, text, size);
+    else
+        r = partitioner_refused(handle, NULL, what, r);
+    fd_close(fd);
+    return r;
+}
+
 int chronos_create_partition(ChronosPartitionerHandle handle, int device_index,
                              double memory_fraction, int duration_seconds, const char *target_user,
                              char *partition_id, size_t partition_id_size)

@@ -18,8 +18,8 @@ sys.path.insert(0, HERE)
 
 import chronos  # noqa: E402
 
-ORDER = ["Partitioner", "Partition", "PartitionInfo", "Device", "current", "limit", "partitions",
-         "devices", "check_concurrent_support", "is_stub_mode", "ForkSafePartition",
+ORDER = ["Partitioner", "Partition", "PartitionInfo", "Device", "Suggestion", "current", "limit",
+         "partitions", "devices", "check_concurrent_support", "is_stub_mode", "ForkSafePartition",
          "create_shared_partition"]
 ERRORS = ["ChronosError", "NotEnoughMemory", "NotPermitted", "InvalidRequest", "NotMounted",
           "PartitionEnded", "ChronosStubError", "ChronosWarning"]

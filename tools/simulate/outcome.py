@@ -6,7 +6,7 @@ import subprocess
 import workload
 
 HEADER = 'submit_s,run_s,asked_s,gpus,milli,user,priority\n'
-METRICS = ('utilisation', 'wait', 'p95', 'gangs', 'jain', 'promised', 'broken', 'worst')
+METRICS = ('utilisation', 'wait', 'p95', 'gangs', 'high', 'jain', 'promised', 'broken', 'worst')
 
 
 class Outcome:
@@ -97,6 +97,7 @@ def measure(outcomes, devices):
     return {'utilisation': utilisation(outcomes, devices), 'wait': mean(waits),
             'p95': quantile(waits, 0.95),
             'gangs': mean(o.wait_s() / 3600 for o in outcomes if o.job.gpus > 1),
+            'high': mean(o.wait_s() / 3600 for o in outcomes if o.job.priority == 2),
             'jain': jain(outcomes),
             'promised': mean((o.promised_s - o.job.submit_s) / 3600 for o in outcomes),
             'broken': len(late), 'worst': max(late, default=0) / 3600}

@@ -2,8 +2,8 @@
 #include "planned.h"
 
 #include "core/base/ns.h"
+#include "core/engine/accounts.h"
 #include "core/engine/engine.h"
-#include "core/engine/fairshare.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,21 +11,10 @@
 
 #define DEVICE_BYTES (UINT64_C(80) << 30)
 #define FIRST_UID    1000
-#define WHOLE_PPM    1000000
-
-/* What the order of users is made from. Usage changes with time only, so that of a moment is
- * computed once. */
-struct account {
-    struct fairshare fairshare;
-    uwide usage;
-    int64_t usage_ns;
-};
 
 struct planned {
     struct jobs *jobs;
     struct engine *engine;
-    struct account *accounts;
-    struct fairshare_scale scale;
     int64_t now_ns;
     size_t next;     /* job to come */
     size_t *running; /* jobs that hold devices */
@@ -48,28 +37,6 @@ static void time_text(void *context, int64_t at_ns, char *text, size_t size)
     snprintf(text, size, "%" PRId64 " s", at_ns / NS_PER_SECOND);
 }
 
-static uwide usage_of(struct planned *planned, uint32_t uid)
-{
-    struct account *account = &planned->accounts[uid - FIRST_UID];
-
-    if (account->usage_ns != planned->now_ns) {
-        account->usage = fairshare_usage(&account->fairshare, &planned->scale, planned->now_ns);
-        account->usage_ns = planned->now_ns;
-    }
-    return account->usage;
-}
-
-static int by_usage(void *context, uint32_t a, uint32_t b)
-{
-    return fairshare_compare(usage_of(context, a), FAIRSHARE_WEIGHT_ONE, usage_of(context, b),
-                             FAIRSHARE_WEIGHT_ONE);
-}
-
-static uint64_t held_ppm(const struct job *job)
-{
-    return (uint64_t)job->gpus * job->milli * (WHOLE_PPM / JOBS_WHOLE);
-}
-
 static void note_start(struct planned *planned, size_t index, const struct partition *partition)
 {
     struct job *job = &planned->jobs->job[index];
@@ -78,8 +45,6 @@ static void note_start(struct planned *planned, size_t index, const struct parti
     for (uint32_t i = 0; i < job->gpus; i++)
         job->devices[i] = partition->shares[i].device;
     planned->running[planned->running_count++] = index;
-    fairshare_hold(&planned->accounts[job->user].fairshare, &planned->scale, held_ppm(job),
-                   partition->start_ns, planned->now_ns);
 }
 
 static void note_end(struct planned *planned, size_t index, const struct partition *partition)
@@ -91,8 +56,6 @@ static void note_end(struct planned *planned, size_t index, const struct partiti
         if (planned->running[i] == index)
             planned->running[i--] = planned->running[--planned->running_count];
     }
-    fairshare_drop(&planned->accounts[job->user].fairshare, &planned->scale, held_ppm(job),
-                   partition->start_ns, planned->now_ns);
 }
 
 /* Note what the engine did. */
@@ -167,7 +130,20 @@ static int64_t next_moment(const struct planned *planned)
         int64_t at_ns = (job->start_s + job->run_s) * NS_PER_SECOND;
         next_ns = at_ns < next_ns ? at_ns : next_ns;
     }
-    return next_ns;
+    return next_ns > planned->now_ns ? next_ns : planned->now_ns; /* the plan may not be finished */
+}
+
+/* Set what "NAME=VALUE" says. */
+static void set(struct engine *engine, const char *setting)
+{
+    struct caller root = {.admin = true, .root = true};
+    const char *value = strchr(setting, '=');
+    char key[ENGINE_KEY_MAX];
+    struct refusal why;
+
+    snprintf(key, sizeof(key), "config/%.*s", value ? (int)(value - setting) : 99, setting);
+    check(engine_set(engine, ENGINE_CALL(0, 0, &root, &why), key, value ? value + 1 : ""), &why,
+          setting);
 }
 
 static void set_up(struct planned *planned, uint32_t device_count,
@@ -177,19 +153,17 @@ static void set_up(struct planned *planned, uint32_t device_count,
     struct engine_device device = {DEVICE_BYTES, true};
     uint32_t index;
 
-    planned->scale = (struct fairshare_scale){.half_life_ns = rules->half_life_s * NS_PER_SECOND};
     planned->running = jobs_allocate(count, sizeof(*planned->running));
     planned->by_id = jobs_allocate(count + 1, sizeof(*planned->by_id));
     planned->ids = jobs_allocate(count, sizeof(*planned->ids));
-    planned->accounts = jobs_allocate(planned->jobs->users, sizeof(*planned->accounts));
-    for (uint32_t i = 0; i < planned->jobs->users; i++)
-        planned->accounts[i].usage_ns = -1;
     check(engine_new(time_text, NULL, &planned->engine), NULL, "engine");
     for (uint32_t i = 0; i < device_count; i++)
         check(engine_add_device(planned->engine, &device, &index), NULL, "device");
-    engine_set_rules(planned->engine, &(struct engine_rules){.order = rules->fair ? by_usage : NULL,
-                                                             .context = planned,
-                                                             .forward = rules->forward});
+    engine_set_rules(planned->engine,
+                     &(struct engine_rules){.order = rules->fair ? engine_order_by_usage : NULL,
+                                            .context = planned->engine});
+    for (uint32_t i = 0; i < rules->setting_count; i++)
+        set(planned->engine, rules->settings[i]);
 }
 
 void planned_run(struct jobs *jobs, uint32_t device_count, const struct planned_rules *rules)
@@ -209,5 +183,4 @@ void planned_run(struct jobs *jobs, uint32_t device_count, const struct planned_
     free(planned.running);
     free(planned.by_id);
     free(planned.ids);
-    free(planned.accounts);
 }

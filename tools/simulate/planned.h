@@ -9,10 +9,12 @@
 
 #include <stdbool.h>
 
+#define PLANNED_SETTINGS 16
+
 struct planned_rules {
-    bool fair;           /* order by usage, else by arrival */
-    uint32_t forward;    /* as config/forward */
-    int64_t half_life_s; /* of usage */
+    bool fair;                              /* order by usage, else by arrival */
+    const char *settings[PLANNED_SETTINGS]; /* NAME=VALUE, as in config/NAME */
+    uint32_t setting_count;
 };
 
 /* Let the engine schedule the jobs on so many equal devices. */

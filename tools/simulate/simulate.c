@@ -18,9 +18,8 @@ static const char usage[] =
     "  arrival   the engine, in order of arrival\n"
     "  easy      EASY backfilling\n"
     "  fcfs      first come, first served\n"
-    "  --devices N    equal devices, 1 to 64 (8)\n"
-    "  --forward N    requests that are tried when something was freed (100)\n"
-    "  --half-life N  seconds after which usage counts half (604800)\n";
+    "  --devices N         equal devices, 1 to 64 (8)\n"
+    "  --set NAME=VALUE    of the engine: a setting, as in config/NAME; repeat it for more\n";
 
 static uint32_t number(const char *text, uint32_t least, uint32_t most)
 {
@@ -37,16 +36,14 @@ static uint32_t number(const char *text, uint32_t least, uint32_t most)
 int main(int argc, char **argv)
 {
     const char *rule = argc % 2 == 0 ? argv[1] : "";
-    struct planned_rules rules = {.forward = 100, .half_life_s = 604800};
+    struct planned_rules rules = {0};
     uint32_t devices = 8;
 
     for (int i = 2; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--devices"))
             devices = number(argv[i + 1], 1, DEVICES_MAX);
-        else if (!strcmp(argv[i], "--forward"))
-            rules.forward = number(argv[i + 1], 0, UINT32_MAX);
-        else if (!strcmp(argv[i], "--half-life"))
-            rules.half_life_s = number(argv[i + 1], 1, UINT32_MAX);
+        else if (!strcmp(argv[i], "--set") && rules.setting_count < PLANNED_SETTINGS)
+            rules.settings[rules.setting_count++] = argv[i + 1];
         else
             rule = "";
     }

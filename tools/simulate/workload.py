@@ -67,11 +67,12 @@ HELD_S = ((0, 20), (0.25, 180), (0.5, 600), (0.75, 2160), (0.9, 6360), (0.95, 12
 # Patterns, IEEE Transactions on Computers C-34, 1985.
 ARRIVALS = (3.1, -8.5, 24.7, 130.8, 107.7, -804.2, -2038.5, 1856.8, 4618.6)
 OPENS_S, CLOSES_S = int(8.5 * 3600), 18 * 3600
-OUTSIDE = 0.25  # part of the jobs that come at any time of any day
-USERS = 40
-TAIL = 1.2      # of the users: the n-th has a share of n ** -TAIL; a few have most
-BURST = 4       # mean length of a run of equal jobs of one user
-CLASS_PARTS = ((0, 25), (1, 70), (2, 5))
+# As in the trace, where jobs of one shape are taken to be one user's: the first of 86 has a quarter
+# of all jobs. The n-th has a share of n ** -TAIL.
+USERS, TAIL = 86, 1.1
+# Choices, for which there is no figure: part of the jobs that come at any time of any day, mean
+# length of a run of similar jobs of one user, and how many are low, normal and high.
+OUTSIDE, BURST, CLASS_PARTS = 0.25, 4, ((0, 25), (1, 70), (2, 5))
 
 
 def draw(rng, table):

@@ -15,16 +15,17 @@ from ._again import limit
 from ._errors import (ChronosError, ChronosStubError, ChronosWarning, InvalidRequest,
                       NotEnoughMemory, NotMounted, NotPermitted, PartitionEnded)
 from ._partition import Partition
-from ._partitioner import (Device, PartitionInfo, Partitioner, check_concurrent_support, current,
-                           devices, partitions)
+from ._partitioner import (Device, PartitionInfo, Partitioner, Suggestion,
+                           check_concurrent_support, current, devices, partitions)
 from .multiprocessing import ForkSafePartition, create_shared_partition
 
 __version__ = "0.1.0"
 __all__ = [
     "ChronosError", "ChronosStubError", "ChronosWarning", "Device", "ForkSafePartition",
     "InvalidRequest", "NotEnoughMemory", "NotMounted", "NotPermitted", "Partition",
-    "PartitionEnded", "PartitionInfo", "Partitioner", "__version__", "check_concurrent_support",
-    "create_shared_partition", "current", "devices", "is_stub_mode", "limit", "partitions",
+    "PartitionEnded", "PartitionInfo", "Partitioner", "Suggestion", "__version__",
+    "check_concurrent_support", "create_shared_partition", "current", "devices", "is_stub_mode",
+    "limit", "partitions",
 ]
 
 def is_stub_mode() -> bool:

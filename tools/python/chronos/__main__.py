@@ -21,7 +21,7 @@ def _arguments() -> argparse.ArgumentParser:
     asked.add_argument("--duration", default="1h", metavar="TIME",
                        help="such as 3600, 90m or 1h30m (default: 1h)")
     asked.add_argument("--device", default="any", metavar="DEVICE",
-                       help="such as 0; any (the default): the one with the greatest free share")
+                       help="such as 0; any (the default): the one that config/placement chooses")
     parser = argparse.ArgumentParser(prog="python3 -m chronos", description=__doc__)
     parser.add_argument("--version", action="version", version=f"chronos {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -10,7 +10,7 @@ import select
 import time
 
 from . import _environment, _family, _tree
-from ._errors import ChronosError, NotPermitted, PartitionEnded, warn
+from ._errors import ChronosError, NotMounted, NotPermitted, PartitionEnded, warn
 from ._words import amount_text, seconds_text
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ else:
 # partition whose object the program has dropped: closing its file would end it, and the program.
 _joined: list[Partition] = []
 _held: list[Partition] = []
+_MISSING = 60.0  # seconds that the tree may be away while a start is waited for
 _lock = RLock()  # a signal handler may release what the interrupted code is creating
 
 
@@ -90,6 +91,12 @@ class Partition:
                 f"for {self.duration} s>")
 
     def __enter__(self) -> Partition:
+        if self.state == "pending":
+            self.wait(until="active")
+        if self._joins:
+            self._joins = False
+            self._moved()
+            self.join()
         if not self.active:
             raise PartitionEnded(f"{self.partition_id} has ended.", errno.ENODEV)
         return self
@@ -103,6 +110,8 @@ class Partition:
             warn(f"{error} {self.partition_id} ends when this program ends.")
         return False
 
+    _joins = False  # once it has started
+
     # -- its files
 
     def _place(self) -> tuple[str, str]:
@@ -115,10 +124,21 @@ class Partition:
                 raise self._tree.refusal(error, ("partitions", self.partition_id)) from None
         return self._directory
 
+    def _moved(self) -> bool:
+        """Whether it is on another device now: what waits can be moved."""
+        before, self._directory = self._directory, None
+        try:
+            self.device = int(self._place()[0][3:])
+        except ChronosError:
+            self._directory = before
+        return self._directory != before
+
     def _read(self, name: str) -> str:
         try:
             return self._tree.read(*self._place(), name)
         except OSError as error:
+            if _tree.is_gone(error) and self._moved():
+                return self._read(name)
             if self._identity and _tree.is_dead(error):  # so is the file that held it
                 raise PartitionEnded(f"{self.partition_id} has ended.", error.errno or 0) from None
             raise self._tree.refusal(error, (*self._place(), name)) from None
@@ -136,7 +156,8 @@ class Partition:
 
     @property
     def state(self) -> str:
-        """"active", "expiring" once its warning was given, or "ended"."""
+        """"pending" while it waits for its start, "active", "expiring" once its warning was given,
+        or "ended"."""
         try:
             return self._read("state")
         except PartitionEnded:
@@ -144,8 +165,24 @@ class Partition:
 
     @property
     def active(self) -> bool:
-        """Whether it has not ended."""
-        return self.state != "ended"
+        """Whether it has started, and has not ended."""
+        return self.state not in ("pending", "ended")
+
+    @property
+    def start(self) -> str:
+        """When it starts or started, such as "2026-12-01T14:00:00+01:00". While it is pending this
+        is the present plan, which `promised` limits."""
+        return self._read("start")
+
+    @property
+    def promised(self) -> str:
+        """The latest start there will be. It never becomes later."""
+        return self._read("promised")
+
+    @property
+    def reason(self) -> str:
+        """What it waits for, and who stands in the way, as a sentence."""
+        return self._read("reason")
 
     @property
     def name(self) -> str:
@@ -332,21 +369,58 @@ class Partition:
 
     # -- waiting
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it ends, or for `timeout` seconds. Returns whether it has ended."""
+    def wait(self, timeout: float | None = None, until: str = "ended") -> bool:
+        """Wait until it ends or, with `until="active"`, until it starts, or for `timeout` seconds.
+        Returns whether that has happened. PartitionEnded if it ended before it started."""
+        if until not in ("active", "ended"):
+            raise ValueError(f'until is "active" or "ended", not {until!r}')
         deadline = None if timeout is None else time.monotonic() + timeout
+        missing: float | None = None  # since when the daemon is gone
+        while True:
+            state = self._wait_on(deadline, until)
+            if state == "ended" and until == "active":
+                raise PartitionEnded(f"{self.partition_id} ended before it started.", errno.ENODEV)
+            if until == "active" and state != "pending" and state not in ("dead", "moved"):
+                self._moved()  # to where it started
+            if state not in ("dead", "moved"):
+                return state != "pending" and (until == "active" or state == "ended")
+            now = time.monotonic()
+            missing = None if state == "moved" else missing or now
+            if missing is not None and now - missing > _MISSING:
+                raise NotMounted(f"The chronosfs on {self._tree.path} has ended.", errno.ENOTCONN)
+            if deadline is not None and now >= deadline:
+                return False
+            if missing is not None:
+                time.sleep(0.1)
+
+    def _wait_on(self, deadline: float | None, until: str) -> str:
+        """Wait on the file `state`. Returns the last state; "moved" if it is on another device by
+        now, "dead" if the daemon is gone: what waits for its start goes on with the next one."""
         try:
             fd = self._tree.open(os.O_RDONLY, *self._place(), "state")
-        except OSError:
-            return not self.active
+        except OSError as error:
+            if _tree.is_gone(error) and self._moved():
+                return "moved"
+            return "dead" if until == "active" and _tree.is_dead(error) else self.state
         try:
             poll = select.poll()
             poll.register(fd, select.POLLIN | select.POLLPRI)
-            while _read_state(fd) != "ended":
+            while True:
+                try:
+                    state = _tree.read(fd)
+                except OSError as error:
+                    if _tree.is_dead(error) and until == "active" and self._file < 0:
+                        return "dead"
+                    if _tree.is_gone(error) and self._moved():
+                        return "moved"
+                    if _tree.is_gone(error) or _tree.is_dead(error):
+                        return "ended"
+                    raise
+                if until == "active" and state != "pending":
+                    return state
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 if not poll.poll(None if left is None else left * 1000) and left == 0:
-                    return False
-            return True
+                    return state
         finally:
             _tree.close(fd)
 

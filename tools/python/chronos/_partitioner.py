@@ -11,13 +11,13 @@ from . import _tree
 from ._errors import ChronosError, InvalidRequest, PartitionEnded
 from ._errors import warn as tell
 from ._partition import Partition, find_held, no_partition
-from ._words import amount_text, label, seconds_text, word
+from ._words import amount_text, devices_text, label, seconds_text, start_text, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
     from typing import Union
-    from ._words import Amount, Seconds
+    from ._words import Amount, Devices, Seconds, Start
     DeviceName = Union[int, str]
 
 
@@ -71,6 +71,15 @@ class Device(Record):
         self.available = available
 
 
+class Suggestion(Record):
+    """What could be had now: `requests` that would be accepted, each a line of words as a request
+    has them, and `text`, the same for people."""
+
+    def __init__(self, requests: list[str], text: str) -> None:
+        self.requests = requests
+        self.text = text
+
+
 def _read_device(tree: _tree.Tree, directory: str) -> Device:
     def text(name: str) -> str:
         return tree.read(directory, name)
@@ -88,7 +97,7 @@ def _read_partition(tree: _tree.Tree, partition_id: str) -> PartitionInfo:
     try:
         return PartitionInfo(partition_id, int(device[3:]), float(text("fraction")),
                              int(text("duration")), int(text("remaining")), text("user"),
-                             int(text("creator").split()[1]), True)
+                             int(text("creator").split()[1]), text("state") != "pending")
     except OSError as error:
         if _tree.is_gone(error) or _tree.is_dead(error):
             raise
@@ -116,10 +125,13 @@ class Partitioner:
                user: str | None = None, *, name: str | None = None,
                on_expiry: str | None = None, grace: Seconds | None = None,
                warn: Seconds | None = None, join: bool = True,
-               hold: bool | None = None) -> Partition:
+               hold: bool | None = None, queue: bool = False,
+               wait: bool | Seconds = False, start: Start | None = None,
+               priority: str | None = None, gpus: Devices | None = None,
+               prefer: Devices | None = None, group: str | None = None) -> Partition:
         """Ask for a part of a device for a time, and take this program into it.
 
-        device: a number, or "any" for the one with the greatest free share.
+        device: a number, or "any" for the one that config/placement chooses.
         memory: a fraction such as 0.5, or text such as "50%" or "20G".
         duration: seconds, a timedelta, or text such as "1h30m".
         user: whom it is for; administrators only. This program does not join it then.
@@ -130,6 +142,15 @@ class Partitioner:
             with a signal if there is one, such as "300:USR1". Less than the duration.
         join: False leaves this program outside.
         hold: whether it ends with this program, even if that is killed; by default if joined.
+        queue: if it does not fit now, return it pending, with a start that is promised. A `with`
+            block waits for that start, and then joins.
+        wait: True waits for the start, a time such as 600 or "10m" no longer than that.
+        start: reserve it for then: a datetime, a timedelta from now, or text such as "+2h" or
+            "2026-12-01T09:00". It is pending until then.
+        priority: its class, "low", "normal" or "high".
+        gpus: of several devices at once, as much of each: how many, or which, such as [0, 1].
+        prefer: devices to try first, such as [0, 2].
+        group: the group whose quota it counts towards.
 
         The limits of libraries are variables that they read when they are first used, so call this
         before the first call of OpenCL or CUDA; ChronosWarning tells where it is too late.
@@ -141,13 +162,13 @@ class Partitioner:
         if user is not None:
             join, hold = False, hold or False
         hold = join if hold is None else hold
-        words = [amount_text(memory), seconds_text(duration)]
-        for key, value, spelled in (
-                ("user", user, _spelled), ("name", name, label), ("on_expiry", on_expiry, word),
-                ("warn", None if warn is None else seconds_text(warn), word),
-                ("grace", None if grace is None else seconds_text(grace), word)):
-            if value is not None:
-                words.append(f"{key}={spelled(value)}")
+        words = self._words(memory, duration, user, name, on_expiry, grace, warn, start, priority,
+                            gpus, prefer, group)
+        waits = wait is not False
+        if waits and wait is not True:
+            words.append(f"wait={seconds_text(wait)}")
+        elif queue or (waits and start is None):
+            words.append("queue")
         if hold:
             words.append("hold")
         directory = self._device(device)
@@ -163,10 +184,14 @@ class Partitioner:
                 partition._hold()
             else:
                 _tree.close(file)
+            if waits and not partition.wait(until="active"):
+                raise PartitionEnded(f"{partition_id} ended before it started.", errno.ENODEV)
             if warn is not None and partition.state == "expiring":
                 tell(f"The warning of {partition_id} was given at once, with no program in it to "
                      f"receive it: {warn} is not less than the time asked for.")
-            if join:
+            later = queue or start is not None
+            partition._joins = join and later and partition.state == "pending"
+            if join and not partition._joins:
                 partition.join()
         except BaseException:
             if partition is not None:
@@ -178,6 +203,87 @@ class Partitioner:
                 self._tree.take_back(file, partition_id)
             raise
         return partition
+
+    @staticmethod
+    def _words(memory: Amount, duration: Seconds, user: str | None = None,
+               name: str | None = None, on_expiry: str | None = None,
+               grace: Seconds | None = None, warn: Seconds | None = None,
+               start: Start | None = None, priority: str | None = None,
+               gpus: Devices | None = None, prefer: Devices | None = None,
+               group: str | None = None) -> builtins.list[str]:
+        """The words of a request."""
+        words = [amount_text(memory), seconds_text(duration)]
+        for key, value, spelled in (
+                ("user", user, _spelled), ("name", name, label), ("on_expiry", on_expiry, word),
+                ("warn", None if warn is None else seconds_text(warn), word),
+                ("grace", None if grace is None else seconds_text(grace), word),
+                ("start", None if start is None else start_text(start), word),
+                ("priority", priority, word),
+                ("gpus", None if gpus is None else devices_text(gpus), word),
+                ("prefer", None if prefer is None else devices_text(prefer, "gpu"), word),
+                ("group", group, word)):
+            if value is not None:
+                words.append(f"{key}={spelled(value)}")
+        return words
+
+    def reserve(self, device: DeviceName, memory: Amount, duration: Seconds, start: Start, *,
+                every: str | None = None, until: str | None = None, times: int | None = None,
+                skip: bool = False, user: str | None = None, name: str | None = None,
+                on_expiry: str | None = None, gpus: Devices | None = None,
+                prefer: Devices | None = None, group: str | None = None,
+                ) -> builtins.list[Partition]:
+        """Ask for a part of a device from `start` on, once or as a series, and return the
+        partitions. They outlive this program, which does not join them.
+
+        start: as in `create`.
+        every: "day", "weekday", "week", "month", "10days", "2weeks" or days such as "Mon,Wed".
+        until: the last day, such as "2026-12-24".
+        times: how often, at most 64.
+        skip: leave out times that are taken, instead of refusing all."""
+        words = self._words(memory, duration, user, name, on_expiry, start=start, gpus=gpus,
+                            prefer=prefer, group=group)
+        words += [f"{key}={word(str(value))}" for key, value in
+                  (("every", every), ("until", until), ("times", times)) if value is not None]
+        if skip:
+            words.append("skip")
+        file, first = self._tree.ask(" ".join(words), *self._device(device), "new")
+        _tree.close(file)
+        ids = [first]
+        if every is not None:
+            ids += [one for one in self._names("partitions", "p")
+                    if one != first and self._series(one) == first]
+        return [self.get(one) for one in ids]
+
+    def _series(self, partition_id: str) -> str:
+        """The first partition of its series; "" if it has ended or has none."""
+        try:
+            return self._tree.read("partitions", partition_id, "series")
+        except OSError:
+            return ""
+
+    def suggest(self, memory: Amount, duration: Seconds, device: DeviceName = "any", *,
+                gpus: Devices | None = None) -> Suggestion:
+        """What could be had now in place of this request. Nothing is requested."""
+        request = " ".join(self._words(memory, duration, gpus=gpus))
+        names = (*self._device(device), "suggest")
+        try:
+            fd = self._tree.open(os.O_RDWR, *names)
+        except OSError as error:
+            raise self._tree.refusal(error, names) from None
+        try:
+            os.write(fd, request.encode() + b"\n")
+            text = b""
+            while True:
+                piece = os.read(fd, 65536)
+                if not piece:
+                    break
+                text += piece
+        except OSError as error:
+            raise self._tree.refusal(error, names, told=True) from None
+        finally:
+            _tree.close(fd)
+        *requests, sentence = text.decode(errors="replace").rstrip("\n").split("\n")
+        return Suggestion(requests, sentence)
 
     def create_raw(self, device: DeviceName, memory: Amount, duration: Seconds,
                    user: str | None = None) -> str:

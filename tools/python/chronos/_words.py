@@ -9,10 +9,12 @@ from ._errors import InvalidRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import timedelta
-    from typing import Union
+    from datetime import datetime, timedelta
+    from typing import Iterable, Union
     Seconds = Union[int, float, str, timedelta]
     Amount = Union[float, str]
+    Start = Union[str, datetime, timedelta]
+    Devices = Union[int, str, Iterable[Union[int, str]]]
 
 
 def amount_text(amount: Amount) -> str:
@@ -41,6 +43,26 @@ def seconds_text(duration: Seconds) -> str:
         pass
     raise InvalidRequest(f"A duration is a whole number of seconds, a timedelta, or text such as "
                          f"1h30m, not {duration!r}.", errno.EINVAL)
+
+
+def start_text(start: Start) -> str:
+    """A start as a request says it: in local time where a datetime has no zone."""
+    from datetime import datetime, timedelta
+    if isinstance(start, str):
+        return word(start)
+    if isinstance(start, timedelta):
+        return "+" + seconds_text(start)
+    if isinstance(start, datetime):
+        return start.replace(microsecond=0).isoformat()
+    raise InvalidRequest(f"A start is a datetime, a timedelta from now, or text such as "
+                         f"2026-12-01T09:00 or +2h, not {start!r}.", errno.EINVAL)
+
+
+def devices_text(devices: Devices, prefix: str = "") -> str:
+    """Devices as a request says them: 2, "2", "0,1" or [0, 1]."""
+    if isinstance(devices, (int, str)):
+        return word(str(devices))
+    return ",".join(word(f"{prefix}{one}" if isinstance(one, int) else one) for one in devices)
 
 
 def word(text: str) -> str:
