@@ -245,6 +245,10 @@ int engine_check_create(struct engine *engine, const struct call *call,
 int engine_suggest(const struct engine *engine, const struct call *call,
                    const struct creation *creation, const struct creation_terms *terms,
                    struct suggestions *ret_suggestions);
+/* The last moment >= from_ns and < before_ns from which `bytes` fit on a device for `duration_ns`;
+ * INT64_MIN if there is none among the first gaps. */
+int64_t engine_latest(const struct engine *engine, uint32_t device, int64_t from_ns,
+                      int64_t before_ns, uint64_t bytes, int64_t duration_ns);
 /* Return whether engine_release would end the partition, or why not. */
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */

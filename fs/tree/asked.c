@@ -51,10 +51,10 @@ static int check_access(struct tree *tree, struct write *write, uint32_t owner)
     return REFUSED_BUSY;
 }
 
-/* Whether the request can be granted only now, in the class that all have. */
+/* Whether the request can be granted only now. Then its class does not matter. */
 static bool is_plain(const struct request *request)
 {
-    return !request->queue && !request->wait && !*request->start && !request->priority;
+    return !request->queue && !request->wait && !*request->start;
 }
 
 /* Read how often it repeats, and set all starts. */
@@ -97,13 +97,15 @@ static int read_start(struct tree *tree, struct write *write, struct asked *aske
 static int read_terms(struct tree *tree, struct write *write, struct asked *asked)
 {
     const struct request *request = &asked->request;
+    const uint32_t standard = engine_policy(tree->engine)->default_priority;
     asked->terms = (struct creation_terms){
         .waits = request->queue || request->wait,
         .fixed = *request->start,
         .give_up_ns = request->wait ? timeline_later(tree->now_ns, request->wait) : ENGINE_FOREVER,
-        .priority = request->priority ? request->priority - 1 : PRIORITY_NORMAL};
+        .priority = request->priority ? request->priority - 1 : standard};
     asked->has_terms = !is_plain(request);
-    if (asked->terms.priority == PRIORITY_HIGH && !write->caller.admin)
+    if (asked->terms.priority > PRIORITY_NORMAL && asked->terms.priority > standard &&
+        !write->caller.admin)
         return message_refuse(REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
                               "Permission denied: priority=high is for administrators; write "
                               "priority=normal or leave it out.");

@@ -49,15 +49,15 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
     text[0] = '\0';
     switch (event->kind) {
     case EVENT_CREATED:
-        strbuf_time(p->end_ns + tree->offset_ns, time);
+        strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         if (waits_is_pending(p))
-            strbuf_time(p->start_ns + tree->offset_ns, start);
+            strbuf_time(tree_shown_ns(tree, p->start_ns), start);
         snprintf(text, size, " memory=%llu%s%s expires=%s%s%s",
                  (unsigned long long)p->shares[0].memory_bytes, *start ? " start=" : "", start,
                  time, *p->name ? " name=" : "", p->name);
         break;
     case EVENT_STARTED:
-        strbuf_time(p->end_ns + tree->offset_ns, time);
+        strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         snprintf(text, size, " expires=%s waited=%lld", time,
                  (long long)((event->at_ns - event->waiting_before.asked_ns) / NS_PER_SECOND));
         break;
@@ -66,7 +66,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         break;
     case EVENT_EXTENDED:
     case EVENT_SHORTENED:
-        strbuf_time(p->end_ns + tree->offset_ns, time);
+        strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         snprintf(text, size, " expires=%s", time);
         break;
     case EVENT_RENAMED:

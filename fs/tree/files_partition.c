@@ -55,7 +55,7 @@ static void print_field(const struct tree *tree, const struct file_row *row, con
         print_wall(*ns, out);
         break;
     case SHOWN_MOMENT:
-        print_wall(*ns + tree->offset_ns, out);
+        print_wall(tree_shown_ns(tree, *ns), out);
         break;
     case SHOWN_WORD:
         strbuf_print(out, "%s\n", row->word(*(const uint32_t *)field));
@@ -144,7 +144,7 @@ SHOW(promised)
 {
     PARTITION_OR_GONE(tree, node);
     const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
-    print_wall((waiting ? waiting->promised_ns : partition->start_ns) + tree->offset_ns, out);
+    print_wall(tree_shown_ns(tree, waiting ? waiting->promised_ns : partition->start_ns), out);
     return 0;
 }
 

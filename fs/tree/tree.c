@@ -51,6 +51,11 @@ int64_t tree_wall_ns(const struct tree *tree)
     return tree->now_ns + tree->offset_ns;
 }
 
+int64_t tree_shown_ns(const struct tree *tree, int64_t at_ns)
+{
+    return at_ns + tree->offset_ns + NS_PER_MS / 2;
+}
+
 uint64_t tree_partition_number(const char *text, size_t length)
 {
     uint64_t number = 0;

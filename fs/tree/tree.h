@@ -82,6 +82,9 @@ struct tree {
 /* Initialize the tree with these directories and everything else zero. */
 void tree_init(struct tree *tree, const struct directory table[DIR_KINDS]);
 int64_t tree_wall_ns(const struct tree *tree); /* of now_ns */
+/* Return the wall clock time of a moment, to show whole seconds of it. Each worker measures the
+ * offset of the clocks again: a whole second that was asked for must not become the one before. */
+int64_t tree_shown_ns(const struct tree *tree, int64_t at_ns);
 /* Return the row of a file node, or NULL. */
 const struct file_row *tree_row(const struct tree *tree, const struct node *node);
 /* Return the live partition that a node belongs to, or NULL. */

@@ -16,6 +16,7 @@ ROWS = {
     'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
     'admin_group': ('none', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
     'half_life': ('604800', [('3600', '3600'), ('7d', '604800')], ['0', 'max', 'x']),
+    'default_priority': ('normal', [('low', 'low'), ('high', 'high'), ('normal', 'normal')], ['x']),
     'default_on_expiry': ('term', [('none', 'none'), ('kill', 'kill'), ('term', 'term')], ['x']),
     'allowed_on_expiry': ('none term kill', [('kill term', 'term kill'), ('none', 'none')],
                           ['x', 'none,kill']),
