@@ -29,6 +29,9 @@ bool accounts_may_book(enum event_kind kind)
     case EVENT_UNSHARED:
     case EVENT_MOVED:
     case EVENT_STARTED:
+    case EVENT_DEVICES:
+    case EVENT_PRIORITY:
+    case EVENT_DELAYED:
         return false;
     default:
         return true;

@@ -50,6 +50,7 @@ struct device {
     struct timeline timeline;
     uint64_t count;       /* partitions */
     uint64_t total_bytes; /* of all its partitions, whenever they run */
+    struct avl low;       /* of low leases that are active; those that began last come first */
     struct avl waiting;   /* shares that wait and can move, in the order of queue.h */
     int64_t freed_ns;     /* memory was freed from then on; ENGINE_FOREVER: none */
 };
@@ -253,6 +254,19 @@ static inline void journal_of(struct engine_event *event, const struct entry *en
 }
 /* Number an event and append it to the journal. */
 void journal_append(struct engine *engine, struct engine_event *event);
+
+/* -- preempt.c ------------------------------------------------------------- */
+
+struct preemption;
+/* If a high request that would wait can start now in the room of others, set it to do so, and find
+ * out what to take. *ret_preemption is NULL if not. 0 or -ENOMEM. */
+int preempt_prepare(struct engine *engine, const struct call *call, const struct waiting *waiting,
+                    struct partition *partition, struct preemption **ret_preemption);
+/* Add the entry of the request to the index and let the others wait, with their events. False: one
+ * of them would have no place; nothing has changed. */
+bool preempt_apply(struct engine *engine, const struct call *call, struct preemption *preemption,
+                   struct entry *high);
+struct preemption *preempt_free(struct preemption *preemption);
 
 /* -- expiry.c -------------------------------------------------------------- */
 

@@ -30,7 +30,7 @@ struct queue_node {
 
 /* What a share of a request that waits has beside its place (internal.h). */
 struct queue_place {
-    struct queue_node on_device;
+    struct queue_node on_device;  /* also in the order of low leases */
     struct timeline_runs runs[2]; /* of its points */
 };
 
@@ -119,13 +119,19 @@ struct queue {
 
 void queue_init(struct queue *queue);
 void queue_free(struct queue *queue);
-void queue_init_device(struct avl *waiting);
+void queue_init_device(struct avl *waiting, struct avl *low);
 
 /* Memory for a request that waits; NULL if there is none. */
 struct waiter *queue_new_waiter(uint32_t share_count);
 /* Add an entry with a waiter to the orders, or take it out. */
 void queue_add(struct engine *engine, struct entry *entry);
 void queue_remove(struct engine *engine, struct entry *entry);
+
+/* The same for what is active and can be preempted. */
+bool queue_is_low(const struct entry *entry);
+void queue_add_low(struct engine *engine, struct entry *entry);
+void queue_remove_low(struct engine *engine, struct entry *entry);
+struct entry *queue_entry_of_low(struct avl_node *node);
 
 /* The first by start or by giving up after (at_ns, id); NULL: there is none. */
 struct entry *queue_next_start(const struct engine *engine, int64_t at_ns, uint64_t after_id);

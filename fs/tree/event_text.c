@@ -20,7 +20,8 @@ static const char *const kind_names[] = {
     [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ending",
     [EVENT_WARNED] = "warned",       [EVENT_SHARED] = "shared",     [EVENT_UNSHARED] = "unshared",
     [EVENT_GAVE_UP] = "gave-up",     [EVENT_MOVED] = "moved",       [EVENT_STARTED] = "started",
-    [EVENT_DEVICES] = "devices",     [EVENT_PRIORITY] = "priority", [EVENT_DELAYED] = "delayed",
+    [EVENT_DEVICES] = "devices",     [EVENT_PRIORITY] = "priority", [EVENT_PREEMPTED] = "preempted",
+    [EVENT_DELAYED] = "delayed",
 };
 
 /* Return the event's word in the log. A handover within one user only changes permissions. */
