@@ -158,6 +158,8 @@ int admission_check(const struct engine *engine, const struct call *call, int64_
 /* The bytes that a request amounts to on a device, if the device and the policy allow them. */
 int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
                     const struct request *request, uint64_t *ret_bytes);
+/* The rule by which a request chooses among devices with room. */
+enum placement_rule admission_rule(const struct engine *engine, const struct request *request);
 /* Check the size or the duration of a share against the policy; `whole`: it is that of a request.
  */
 int admission_fraction(const struct engine *engine, const struct call *call, uint32_t device,

@@ -165,7 +165,6 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     item.account = event->account;
     item.usage = (struct store_usage){.peak_bytes = used.peak_bytes, .gpu_ns = used.busy_ns};
     struct tree_ended ended = {.partition = p,
-                               .device = p->shares[0].device,
                                .start_wall_ns = p->start_ns + tree->offset_ns,
                                .end_wall_ns = p->end_ns + tree->offset_ns,
                                .how = event->kind,

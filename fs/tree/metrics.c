@@ -113,11 +113,12 @@ static void print_usage(struct tree *tree, const struct labels *labels, struct s
     struct ledger_figures usage;
     uint32_t cursor = 0;
     while (ledger_next(tree->ledger, &cursor, &id, &usage)) {
-        const struct partition *partition = engine_find(tree->engine, id);
+        const struct partition *partition = engine_find(tree->engine, share_key_id(id));
         if (!partition)
             continue;
-        sums[0][partition->shares[0].device] += usage.used_bytes;
-        sums[1][partition->shares[0].device] += usage.charged_bytes;
+        uint32_t device = partition->shares[share_key_index(id)].device;
+        sums[0][device] += usage.used_bytes;
+        sums[1][device] += usage.charged_bytes;
     }
     for (int f = 0; f < 2; f++) {
         metrics_head(families[f].name, "gauge", "bytes", families[f].help, out);
@@ -128,49 +129,53 @@ static void print_usage(struct tree *tree, const struct labels *labels, struct s
 
 /* -- partitions and users ---------------------------------------------------- */
 
-static void print_limit(const struct tree *tree, const struct partition *p,
+static void print_limit(const struct tree *tree, const struct partition *p, uint32_t share,
                         const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)used;
-    strbuf_print(out, "%llu\n", (unsigned long long)p->shares[0].memory_bytes);
+    strbuf_print(out, "%llu\n", (unsigned long long)p->shares[share].memory_bytes);
 }
 
-static void print_used(const struct tree *tree, const struct partition *p,
+static void print_used(const struct tree *tree, const struct partition *p, uint32_t share,
                        const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)p;
+    (void)share;
     strbuf_print(out, "%llu\n", (unsigned long long)used->used_bytes);
 }
 
-static void print_peak(const struct tree *tree, const struct partition *p,
+static void print_peak(const struct tree *tree, const struct partition *p, uint32_t share,
                        const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)p;
+    (void)share;
     strbuf_print(out, "%llu\n", (unsigned long long)used->peak_bytes);
 }
 
-static void print_gpu_time(const struct tree *tree, const struct partition *p,
+static void print_gpu_time(const struct tree *tree, const struct partition *p, uint32_t share,
                            const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)p;
+    (void)share;
     strbuf_print(out, "%llu.%03u\n", (unsigned long long)(used->busy_ns / NS_PER_SECOND),
                  (unsigned)(used->busy_ns % NS_PER_SECOND / NS_PER_MS));
 }
 
-static void print_remaining(const struct tree *tree, const struct partition *p,
+static void print_remaining(const struct tree *tree, const struct partition *p, uint32_t share,
                             const struct ledger_figures *used, struct strbuf *out)
 {
+    (void)share;
     (void)used;
     strbuf_print(out, "%lld\n", (long long)((p->end_ns - tree->now_ns) / NS_PER_SECOND));
 }
 
 static const struct {
     const char *name, *type, *unit, *suffix, *help;
-    void (*print)(const struct tree *tree, const struct partition *p,
+    void (*print)(const struct tree *tree, const struct partition *p, uint32_t share,
                   const struct ledger_figures *used, struct strbuf *out);
 } partition_figures[] = {
     {"chronos_partition_limit_bytes", "gauge", "bytes", "", "Memory limit of the partition.",
@@ -185,17 +190,17 @@ static const struct {
      "Time until the partition ends.", print_remaining},
 };
 
-/* Print one figure of a partition. */
+/* Print one figure of a partition on one of its devices. */
 static void print_figure(struct tree *tree, const struct labels *labels, size_t figure,
-                         const struct partition *p, struct strbuf *out)
+                         const struct partition *p, uint32_t share, struct strbuf *out)
 {
     struct ledger_figures used;
-    ledger_get(tree->ledger, p->id, &used);
+    ledger_get(tree->ledger, share_key(p->id, p->share_count, share), &used);
     strbuf_print(out, "%s%s{partition=\"p%llu\",%s,user=\"%s\",name=\"%s\"} ",
                  partition_figures[figure].name, partition_figures[figure].suffix,
-                 (unsigned long long)p->id, labels_of(labels, p->shares[0].device),
+                 (unsigned long long)p->id, labels_of(labels, p->shares[share].device),
                  names_user(tree->names, p->uid), p->name);
-    partition_figures[figure].print(tree, p, &used, out);
+    partition_figures[figure].print(tree, p, share, &used, out);
 }
 
 /* Find the users to print, by uid. */
@@ -242,7 +247,8 @@ static void print_partitions(struct tree *tree, const struct labels *labels, str
             for (uint32_t i = 0; i < METRICS_PARTITIONS_MAX / count &&
                                  (p = engine_next_of_user(tree->engine, users[u], after));
                  i++, after = p->id)
-                print_figure(tree, labels, f, p, out);
+                for (uint32_t share = 0; share < p->share_count; share++)
+                    print_figure(tree, labels, f, p, share, out);
         }
     }
 }
