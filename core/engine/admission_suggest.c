@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The most gaps that a search backwards looks at. */
+#define GAPS_MAX 64
+
 static bool is_named(const struct creation_terms *terms, uint32_t device)
 {
     for (uint32_t i = 0; i < terms->gpus; i++) {
@@ -58,4 +61,29 @@ int engine_suggest(const struct engine *engine, const struct call *call,
                              suggest_longest(&suggest, &request->amount, most_ns)};
     free(sites);
     return 0;
+}
+
+int64_t engine_latest(const struct engine *engine, uint32_t device, int64_t from_ns,
+                      int64_t before_ns, uint64_t bytes, int64_t duration_ns)
+{
+    const struct engine_device *known = &engine->devices[device].device;
+    struct timeline *timeline = &engine->devices[device].timeline;
+    int64_t last_ns = INT64_MIN;
+
+    if (!known->present || bytes > known->memory_bytes)
+        return INT64_MIN;
+    int64_t limit = (int64_t)(known->memory_bytes - bytes);
+    for (int gap = 0; gap < GAPS_MAX; gap++) {
+        from_ns = timeline_earliest(timeline, from_ns, before_ns, duration_ns, limit);
+        if (from_ns == TIMELINE_NEVER)
+            return last_ns;
+        int64_t until_ns = timeline_exceeds(timeline, from_ns, limit);
+
+        last_ns = before_ns - 1;
+        if (until_ns == TIMELINE_NEVER || until_ns - duration_ns >= last_ns)
+            return last_ns;
+        last_ns = until_ns - duration_ns;
+        from_ns = until_ns;
+    }
+    return last_ns;
 }

@@ -14,6 +14,7 @@
  *   index.c       live partitions, in all orders
  *   queue.c       those that wait; plan.c moves them, plan_order.c in fair order,
  *                 plan_reorder.c within their promises; plan_place.c finds places
+ *   preempt.c     the room of low leases for high requests
  *   repair.c      plans again what has no room any more, and appointments
  *   placement.c   the earliest moment on several devices
  *   timeline.c    promised memory over time; timeline_search.c, the first gap in it
@@ -156,7 +157,9 @@ static int restore(struct engine *engine, const struct partition *partition,
     if (partition->id == 0 || partition->end_ns <= partition->start_ns ||
         !shares_are_sound(engine, partition) ||
         !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
-        (partition->state == PARTITION_PENDING) != !!waiting || index_find(engine, partition->id))
+        (waiting ? !waiting_is_kept(waiting, partition->state)
+                 : partition->state == PARTITION_PENDING) ||
+        index_find(engine, partition->id))
         return -EINVAL;
     struct entry *entry = index_new_entry(partition, waiting);
     if (!entry || accounts_prepare(engine, partition)) {
@@ -181,7 +184,7 @@ int engine_restore_waiting(struct engine *engine, const struct partition *partit
     if (!waiting_is_sound(waiting))
         return -EINVAL;
     int r = restore(engine, partition, waiting);
-    if (r)
+    if (r || partition->state != PARTITION_PENDING)
         return r;
     queue_mark_order(engine);
     queue_mark_shares(engine, partition, INT64_MIN);

@@ -131,6 +131,9 @@ enum event_kind {
     EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
     EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
     EVENT_PRIORITY,  /* one that waits: its class */
+    EVENT_PREEMPTED, /* a low lease makes room for a high request: its programs end as on_expiry
+                      * says, and what is left of its time waits again; start_ns, end_ns, state,
+                      * shares. by_uid asked for the high one */
     EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
 };
 
@@ -156,7 +159,8 @@ struct engine_event {
     struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
     struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
     uint32_t usage_count;
-    /* of a partition that is pending, or was since the engine started; else all zero */
+    /* of a partition that is pending or low, or was pending since the engine started; else all zero
+     */
     struct waiting waiting_before, waiting_after;
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
     char key[ENGINE_KEY_MAX];
@@ -209,7 +213,7 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
  * expires at the next engine_advance. -EINVAL for an invalid record (unknown device, id 0 or in
  * use, end <= start). */
 int engine_restore(struct engine *engine, const struct partition *partition);
-/* Restore a partition that waits, in its place. */
+/* Restore a partition that waits, in its place, or one for which waiting_is_kept. */
 int engine_restore_waiting(struct engine *engine, const struct partition *partition,
                            const struct waiting *waiting);
 /* Restore a guest of a restored partition. -EINVAL: there is no such partition, or no room. */
@@ -241,6 +245,10 @@ int engine_check_create(struct engine *engine, const struct call *call,
 int engine_suggest(const struct engine *engine, const struct call *call,
                    const struct creation *creation, const struct creation_terms *terms,
                    struct suggestions *ret_suggestions);
+/* The last moment >= from_ns and < before_ns from which `bytes` fit on a device for `duration_ns`;
+ * INT64_MIN if there is none among the first gaps. */
+int64_t engine_latest(const struct engine *engine, uint32_t device, int64_t from_ns,
+                      int64_t before_ns, uint64_t bytes, int64_t duration_ns);
 /* Return whether engine_release would end the partition, or why not. */
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */

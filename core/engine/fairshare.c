@@ -64,14 +64,24 @@ static const uint64_t powers[STEPS + 1] = {
     0x1fe9d96b2a23e, 0x2000000000000,
 };
 
+/* a / b, rounded towards 0: dividing 128 bits takes ten times as long, and they are rarely needed.
+ */
+static wide divide(wide a, wide b)
+{
+    if (a >= 0 && a <= INT64_MAX && b <= INT64_MAX)
+        return (int64_t)a / (int64_t)b;
+    return a / b;
+}
+
 uwide fairshare_f(int64_t half_life_ns, wide elapsed_ns)
 {
-    wide doublings = elapsed_ns / half_life_ns;
-    wide place = elapsed_ns % half_life_ns * STEPS;
-    int step = (int)(place / half_life_ns);
+    wide doublings = divide(elapsed_ns, half_life_ns);
+    wide place = (elapsed_ns - doublings * half_life_ns) * STEPS;
+    int step = (int)divide(place, half_life_ns);
     uint64_t power = powers[step];
+    wide rest = place - (wide)step * half_life_ns;
 
-    power += (uint64_t)((wide)(powers[step + 1] - power) * (place % half_life_ns) / half_life_ns);
+    power += (uint64_t)((wide)(powers[step + 1] - power) * rest / half_life_ns);
     return (uwide)power << doublings;
 }
 
@@ -91,7 +101,7 @@ void fairshare_settle(struct fairshare *account, const struct fairshare_scale *s
                       int64_t now_ns)
 {
     wide epoch_ns = (wide)scale->half_life_ns * FAIRSHARE_EPOCH;
-    wide epoch = ((wide)now_ns - scale->origin_ns) / epoch_ns;
+    wide epoch = divide((wide)now_ns - scale->origin_ns, epoch_ns);
     wide held = (wide)account->held_ppm;
 
     while (account->epoch < epoch) {
@@ -111,7 +121,8 @@ void fairshare_hold(struct fairshare *account, const struct fairshare_scale *sca
                     int64_t since_ns, int64_t now_ns)
 {
     fairshare_settle(account, scale, now_ns);
-    wide since = f_at(account, scale, since_ns), now = f_at(account, scale, now_ns);
+    wide since = f_at(account, scale, since_ns);
+    wide now = now_ns == since_ns ? since : f_at(account, scale, now_ns);
     account->held_ppm += ppm;
     account->begun += (wide)ppm * since;
     account->booked -= (wide)ppm * (now - since);
@@ -121,7 +132,8 @@ void fairshare_drop(struct fairshare *account, const struct fairshare_scale *sca
                     int64_t since_ns, int64_t now_ns)
 {
     fairshare_settle(account, scale, now_ns);
-    wide since = f_at(account, scale, since_ns), now = f_at(account, scale, now_ns);
+    wide since = f_at(account, scale, since_ns);
+    wide now = now_ns == since_ns ? since : f_at(account, scale, now_ns);
     account->held_ppm -= ppm;
     account->begun -= (wide)ppm * since;
     account->booked += (wide)ppm * (now - since);

@@ -144,7 +144,7 @@ void index_init_device(struct device *device)
 {
     device->partitions = (struct avl){.kind = &kind_device};
     timeline_init(&device->timeline);
-    queue_init_device(&device->waiting);
+    queue_init_device(&device->waiting, &device->low);
     device->freed_ns = ENGINE_FOREVER;
 }
 
@@ -219,6 +219,8 @@ static void put_in(struct engine *engine, struct entry *entry)
     }
     if (partition->state == PARTITION_PENDING)
         queue_add(engine, entry);
+    else if (queue_is_low(entry))
+        queue_add_low(engine, entry);
     engine->count++;
     update_next(engine);
 }
@@ -229,6 +231,8 @@ static void take_out(struct engine *engine, struct entry *entry)
 
     if (partition->state == PARTITION_PENDING)
         queue_remove(engine, entry);
+    else if (queue_is_low(entry))
+        queue_remove_low(engine, entry);
     avl_remove(&engine->by_id, &entry->by_id);
     avl_remove(&engine->by_user, &entry->by_user);
     avl_remove(&engine->by_account, &entry->by_account);

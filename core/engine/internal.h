@@ -50,6 +50,7 @@ struct device {
     struct timeline timeline;
     uint64_t count;       /* partitions */
     uint64_t total_bytes; /* of all its partitions, whenever they run */
+    struct avl low;       /* of low leases that are active; those that began last come first */
     struct avl waiting;   /* shares that wait and can move, in the order of queue.h */
     int64_t freed_ns;     /* memory was freed from then on; ENGINE_FOREVER: none */
 };
@@ -157,6 +158,8 @@ int admission_check(const struct engine *engine, const struct call *call, int64_
 /* The bytes that a request amounts to on a device, if the device and the policy allow them. */
 int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
                     const struct request *request, uint64_t *ret_bytes);
+/* The rule by which a request chooses among devices with room. */
+enum placement_rule admission_rule(const struct engine *engine, const struct request *request);
 /* Check the size or the duration of a share against the policy; `whole`: it is that of a request.
  */
 int admission_fraction(const struct engine *engine, const struct call *call, uint32_t device,
@@ -191,6 +194,15 @@ int admission_resize(struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
                   int64_t end_ns);
+
+/* -- drain.c: config/drain --------------------------------------------------- */
+
+/* Refuse a new partition while the machine is drained, but not an administrator's own. */
+int drain_check_new(const struct engine *engine, const struct call *call, uint32_t owner_uid);
+/* Refuse more time or memory for a partition while the machine is drained, but to administrators.
+ * `what` is the word for it. */
+int drain_check_more(const struct engine *engine, const struct call *call,
+                     const struct partition *partition, const char *what);
 
 /* -- operations.c: changes ------------------------------------------------- */
 
@@ -253,6 +265,19 @@ static inline void journal_of(struct engine_event *event, const struct entry *en
 }
 /* Number an event and append it to the journal. */
 void journal_append(struct engine *engine, struct engine_event *event);
+
+/* -- preempt.c ------------------------------------------------------------- */
+
+struct preemption;
+/* If a high request that would wait can start now in the room of others, set it to do so, and find
+ * out what to take. *ret_preemption is NULL if not. 0 or -ENOMEM. */
+int preempt_prepare(struct engine *engine, const struct call *call, const struct waiting *waiting,
+                    struct partition *partition, struct preemption **ret_preemption);
+/* Add the entry of the request to the index and let the others wait, with their events. False: one
+ * of them would have no place; nothing has changed. */
+bool preempt_apply(struct engine *engine, const struct call *call, struct preemption *preemption,
+                   struct entry *high);
+struct preemption *preempt_free(struct preemption *preemption);
 
 /* -- expiry.c -------------------------------------------------------------- */
 

@@ -128,38 +128,71 @@ static const struct partition *find_unique(const struct engine *engine, const st
     return NULL;
 }
 
-/* Add a granted partition: assign its id, make its event, and warn if that is due already. */
+/* Add a granted partition: assign its id, make its event, and warn if that is due already. It takes
+ * `preemption` if that is not NULL; -EAGAIN: it could not. */
 static int add_created(struct engine *engine, const struct call *call, struct partition *partition,
-                       const struct waiting *waiting, uint64_t *ret_id)
+                       const struct waiting *waiting, struct preemption *preemption,
+                       uint64_t *ret_id)
 {
-    bool waits = partition->state == PARTITION_PENDING;
-    bool warns = !waits && ending_settle(partition, call->now_ns);
-    struct entry *entry = index_new_entry(partition, waits ? waiting : NULL);
+    bool kept = waiting_is_kept(waiting, partition->state);
+    bool warns = partition->state != PARTITION_PENDING && ending_settle(partition, call->now_ns);
+    struct entry *entry = index_new_entry(partition, kept ? waiting : NULL);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
+    int r = !entry || !event || (warns && !warning) ? -ENOMEM : 0;
 
-    if (!entry || !event || (warns && !warning)) {
-        index_free_entry(entry);
-        free(event);
-        free(warning);
-        return -ENOMEM;
-    }
-    partition->id = engine->next_id++;
+    partition->id = engine->next_id;
     if (partition->series == ENGINE_SERIES_NEW)
         partition->series = partition->id;
+    if (!r)
+        entry->partition = *partition;
+    if (!r && preemption && !preempt_apply(engine, call, preemption, entry))
+        r = -EAGAIN;
+    if (r) {
+        index_free_entry(entry);
+        engine_events_free(event);
+        engine_events_free(warning);
+        return r;
+    }
+    engine->next_id++;
+    event->after = *partition;
     journal_append(engine, event);
-    partition->change_seq = event->seq;
-    event->after = entry->partition = *partition;
-    if (waits)
+    event->after.change_seq = event->seq;
+    if (kept)
         event->waiting_after = *waiting;
-    index_add(engine, entry);
-    if (waits)
+    if (preemption)
+        index_change(engine, entry, &event->after);
+    else {
+        entry->partition = event->after;
+        index_add(engine, entry);
+    }
+    if (partition->state == PARTITION_PENDING)
         queue_mark_order(engine);
     if (warning)
         expiry_warn(engine, warning, entry);
     *ret_id = partition->id;
     return 0;
+}
+
+/* Add what was placed, in the room of low leases if that lets it start now. */
+static int add_placed(struct engine *engine, const struct call *call, struct partition *partition,
+                      const struct waiting *waiting, uint64_t *ret_id)
+{
+    struct partition now = *partition;
+    struct preemption *preemption = NULL;
+
+    engine->accounts.unbound = call->caller->admin;
+    int r = preempt_prepare(engine, call, waiting, &now, &preemption);
+    engine->accounts.unbound = false;
+    if (r)
+        return r;
+    if (preemption)
+        r = add_created(engine, call, &now, waiting, preemption, ret_id);
+    if (!preemption || r == -EAGAIN)
+        r = add_created(engine, call, partition, waiting, NULL, ret_id);
+    preempt_free(preemption);
+    return r;
 }
 
 /* Decide on a request; `terms` is NULL if there are none. *ret_same: the partition that it is
@@ -194,6 +227,8 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
     if (*ret_same)
         return 0;
     if (!r)
+        r = drain_check_new(engine, call, creation->owner_uid);
+    if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = plan_finish(engine, call->now_ns);
@@ -226,7 +261,7 @@ static int create(struct engine *engine, const struct call *call, const struct c
     if (r)
         return r;
     if (!same)
-        return add_created(engine, call, &partition, &waiting, ret_id);
+        return add_placed(engine, call, &partition, &waiting, ret_id);
     *ret_id = same->id;
     return 0;
 }
@@ -300,6 +335,8 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     bool changes = false;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && bytes > entry->partition.shares[0].memory_bytes)
+        r = drain_check_more(engine, call, &entry->partition, "made larger");
     if (!r)
         r = plan_finish(engine, call->now_ns);
     if (!r)
@@ -336,6 +373,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && end_ns > entry->partition.end_ns)
+        r = drain_check_more(engine, call, &entry->partition, "extended");
     if (!r)
         r = plan_finish(engine, call->now_ns);
     if (!r)

@@ -181,6 +181,14 @@ static int parse_choice(const struct policy_row *row, const struct setting_value
     return INVALID(value, "The setting %s cannot be \"%s\"; write %s.", row->name, quoted, known);
 }
 
+static int parse_preempt(const struct policy_row *row, const struct setting_value *value,
+                         void *field)
+{
+    if (strcmp(value->text, "suspend") == 0)
+        return INVALID(value, "Nothing can be suspended yet; write off or end.");
+    return parse_choice(row, value, field);
+}
+
 static int parse_on_expiry_set(const struct policy_row *row, const struct setting_value *value,
                                void *field)
 {

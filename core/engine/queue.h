@@ -18,11 +18,19 @@ struct entry;
 /* Sizes of requests, for a search for one that fits. */
 #define QUEUE_SIZES 16
 
+/* A position in fair order. */
+struct queue_key {
+    uint32_t priority, account;
+    int64_t asked_ns;
+    uint64_t id;
+};
+
 /* A place in a tree: class (higher first), account, arrival, id. */
 struct queue_node {
     struct avl_node node;
     struct entry *entry;
-    uint32_t least_part; /* least amount in the subtree */
+    struct queue_key key; /* copied, so that a search looks at one line of memory per node */
+    uint32_t least_part;  /* least amount in the subtree */
     /* of each size in the subtree, rounded down: shortest time, earliest start */
     uint32_t least_s[QUEUE_SIZES];
     uint32_t least_start[QUEUE_SIZES];
@@ -30,14 +38,17 @@ struct queue_node {
 
 /* What a share of a request that waits has beside its place (internal.h). */
 struct queue_place {
-    struct queue_node on_device;
+    struct queue_node on_device;  /* also in the order of low leases */
     struct timeline_runs runs[2]; /* of its points */
 };
 
 /* What an entry has that waits, or that waited once. */
 struct waiter {
     struct waiting record;
-    struct avl_node by_start;   /* start_ns, id */
+    struct avl_node by_start; /* start_ns, id */
+    int64_t start_ns;         /* of the partition */
+    struct entry *entry;
+    struct queue_key key;
     int64_t oldest_ns;          /* in the subtree below by_start: when the first was asked for */
     struct avl_node by_give_up; /* give_up_ns, id; only if it ever gives up */
     struct avl_node by_order;   /* key; only if it can move */
@@ -46,13 +57,6 @@ struct waiter {
     uint32_t part;              /* its amount in 2^-32 of the largest device, rounded down */
     struct queue_node common;   /* in `gangs` or `anywhere`, or in neither */
     struct queue_place places[];
-};
-
-/* A position in fair order. */
-struct queue_key {
-    uint32_t priority, account;
-    int64_t asked_ns;
-    uint64_t id;
 };
 
 /* An account whose turn comes in a pass, and its next request. */
@@ -119,13 +123,19 @@ struct queue {
 
 void queue_init(struct queue *queue);
 void queue_free(struct queue *queue);
-void queue_init_device(struct avl *waiting);
+void queue_init_device(struct avl *waiting, struct avl *low);
 
 /* Memory for a request that waits; NULL if there is none. */
 struct waiter *queue_new_waiter(uint32_t share_count);
 /* Add an entry with a waiter to the orders, or take it out. */
 void queue_add(struct engine *engine, struct entry *entry);
 void queue_remove(struct engine *engine, struct entry *entry);
+
+/* The same for what is active and can be preempted. */
+bool queue_is_low(const struct entry *entry);
+void queue_add_low(struct engine *engine, struct entry *entry);
+void queue_remove_low(struct engine *engine, struct entry *entry);
+struct entry *queue_entry_of_low(struct avl_node *node);
 
 /* The first by start or by giving up after (at_ns, id); NULL: there is none. */
 struct entry *queue_next_start(const struct engine *engine, int64_t at_ns, uint64_t after_id);

@@ -133,6 +133,7 @@ static void put(struct engine *engine, const struct displaced *one, int64_t now_
     one->entry->waiter->record = *waiting;
     index_add(engine, one->entry);
     queue_mark_shares(engine, &event->before, event->before.start_ns);
+    accounts_freed(engine, one->entry);
 }
 
 /* Put a request that was taken out where it fits: where it was, else at its earliest place; if

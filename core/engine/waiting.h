@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a partition that waits for its start has beside its record: the promise, and how it was
- * asked for. The store keeps it as long as the state is PARTITION_PENDING. It must not know the
- * queue.
+ * asked for. A low lease has it also while it is active. It must not know the queue.
  */
 #ifndef CHRONOS_ENGINE_WAITING_H
 #define CHRONOS_ENGINE_WAITING_H
 
+#include "partition.h"
 #include "units.h"
 
 #include <stdbool.h>
@@ -31,6 +31,7 @@ struct waiting {
     int64_t promised_ns;   /* it starts then at the latest; never grows */
     int64_t asked_ns;      /* when it arrived */
     int64_t give_up_ns;    /* ends if it has not started until then; INT64_MAX: it does not */
+    int64_t spared_ns;     /* once active, it is not preempted before that */
     int64_t fixed_wall_ns; /* with `fixed`: the start on the wall clock, an appointment */
     struct amount amount;  /* of each device, as asked for */
     uint32_t priority;     /* enum priority */
@@ -48,6 +49,14 @@ struct waiting {
 static inline bool waiting_is_set(const struct waiting *waiting)
 {
     return waiting->amount.digits > 0 || waiting->amount.bytes > 0;
+}
+
+/* Whether it counts in this state: of what waits, and of low leases, which can wait again. The
+ * store keeps it as long. */
+static inline bool waiting_is_kept(const struct waiting *waiting, uint32_t state)
+{
+    return waiting_is_set(waiting) &&
+           (state == PARTITION_PENDING || waiting->priority == PRIORITY_LOW);
 }
 
 static inline bool waiting_is_barred(const struct waiting *waiting, uint32_t device)

@@ -10,12 +10,7 @@ first=$1 weeks=$2
 shift 2
 number=0
 for student; do
-    week=0
-    while [ "$week" -lt "$weeks" ]; do
-        day=$(date -d "$first + $week weeks" +%F)
-        chronos reserve $((number % 2)) 10% 2h --start "${day}T09:00" \
-            --user "$student" --name lesson
-        week=$((week + 1))
-    done
+    chronos reserve $((number % 2)) 10% 2h --start "${first}T09:00" --every week --times "$weeks" \
+        --user "$student" --name lesson
     number=$((number + 1))
 done

@@ -51,10 +51,51 @@ static int check_access(struct tree *tree, struct write *write, uint32_t owner)
     return REFUSED_BUSY;
 }
 
-/* Whether the request can be granted only now, in the class that all have. */
+/* Check the devices that a request names: they exist, and the caller may write their file `new`. */
+static int check_named(const struct tree *tree, struct write *write, const request_devices *devices)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        uint32_t device = devices->device[i];
+        if (device >= tree->device_count)
+            return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                                  "There is no gpu%u; there are %u devices.", (unsigned)device,
+                                  (unsigned)tree->device_count);
+        if (write->caller.barred && write->caller.barred[device])
+            return message_refuse(
+                REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
+                "Permission denied: you cannot request partitions of gpu%u.", (unsigned)device);
+    }
+    return 0;
+}
+
+/* Read the words about devices. The file of a device is about that one alone. */
+static int read_devices(const struct tree *tree, struct write *write, struct asked *asked)
+{
+    const struct request *request = &asked->request;
+    const request_gpus *gpus = &request->gpus;
+    const char *word = gpus->count             ? "gpus="
+                       : request->prefer.count ? "prefer="
+                       : request->pack         ? "pack"
+                       : request->spread       ? "spread"
+                                               : NULL;
+    if (word && asked->creation.device != ENGINE_DEVICE_ANY)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "This file asks for gpu%u alone; write %s to the file new of the "
+                              "mount point.",
+                              (unsigned)asked->creation.device, word);
+    if (gpus->named.count == 1)
+        asked->creation.device = gpus->named.device[0];
+    asked->terms.gpus = gpus->count;
+    asked->terms.devices = gpus->named.count ? gpus->named.device : NULL;
+    asked->has_terms = asked->has_terms || gpus->count > 1;
+    int r = check_named(tree, write, &gpus->named);
+    return r ? r : check_named(tree, write, &request->prefer);
+}
+
+/* Whether the request can be granted only now. Then its class does not matter. */
 static bool is_plain(const struct request *request)
 {
-    return !request->queue && !request->wait && !*request->start && !request->priority;
+    return !request->queue && !request->wait && !*request->start;
 }
 
 /* Read how often it repeats, and set all starts. */
@@ -97,13 +138,15 @@ static int read_start(struct tree *tree, struct write *write, struct asked *aske
 static int read_terms(struct tree *tree, struct write *write, struct asked *asked)
 {
     const struct request *request = &asked->request;
+    const uint32_t standard = engine_policy(tree->engine)->default_priority;
     asked->terms = (struct creation_terms){
         .waits = request->queue || request->wait,
         .fixed = *request->start,
         .give_up_ns = request->wait ? timeline_later(tree->now_ns, request->wait) : ENGINE_FOREVER,
-        .priority = request->priority ? request->priority - 1 : PRIORITY_NORMAL};
+        .priority = request->priority ? request->priority - 1 : standard};
     asked->has_terms = !is_plain(request);
-    if (asked->terms.priority == PRIORITY_HIGH && !write->caller.admin)
+    if (asked->terms.priority > PRIORITY_NORMAL && asked->terms.priority > standard &&
+        !write->caller.admin)
         return message_refuse(REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
                               "Permission denied: priority=high is for administrators; write "
                               "priority=normal or leave it out.");
@@ -125,7 +168,9 @@ int asked_read(struct tree *tree, struct write *write, uint32_t device, struct a
     if (!r)
         r = files_quota_group(tree, write, asked->request.group, asked->creation.owner_uid,
                               asked->creation.owner_gid, &asked->request.quota_group);
-    return r ? r : read_terms(tree, write, asked);
+    if (!r)
+        r = read_terms(tree, write, asked);
+    return r ? r : read_devices(tree, write, asked);
 }
 
 int asked_check(struct tree *tree, struct write *write, const struct asked *asked,

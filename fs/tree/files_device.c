@@ -149,25 +149,41 @@ SHOW(context)
     return 0;
 }
 
+/* Parse bytes as digits, or a size such as 512M. */
+static bool parse_bytes(const char *text, uint64_t *ret_bytes)
+{
+    char message[ENGINE_MESSAGE_MAX];
+    struct amount amount;
+    if (*text && text[strspn(text, "0123456789")] == '\0') {
+        *ret_bytes = strtoull(text, NULL, 10);
+        return true;
+    }
+    if (units_parse_amount(text, strlen(text), &amount, message, sizeof(message)) ||
+        amount.is_share)
+        return false;
+    *ret_bytes = amount.bytes;
+    return true;
+}
+
 static int store_context(struct tree *tree, struct write *write)
 {
-    char key[ENGINE_KEY_MAX], value[32] = "", *end;
+    char key[ENGINE_KEY_MAX], value[32] = "";
     const uint64_t total = memory_of(tree, write->node);
-    unsigned long long bytes = strtoull(write->text, &end, 10);
+    uint64_t bytes;
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),
                  "Permission denied: only administrators can change what a context takes.");
         return REFUSED_PERMISSION;
     }
     if (strcmp(write->text, "default") != 0) {
-        if (write->text[0] < '0' || write->text[0] > '9' || *end || bytes > total) {
+        if (!parse_bytes(write->text, &bytes) || bytes > total) {
             snprintf(write->why.message, sizeof(write->why.message),
-                     "\"%.32s\" is no size of a context; write the bytes as digits, at most %llu, "
-                     "or default for what was measured.",
+                     "\"%.32s\" is no size of a context; write a size such as 512M, at most %llu "
+                     "bytes, or default for what was measured.",
                      write->text, (unsigned long long)total);
             return REFUSED_INVALID;
         }
-        snprintf(value, sizeof(value), "%llu", bytes);
+        snprintf(value, sizeof(value), "%llu", (unsigned long long)bytes);
     }
     context_key(tree, write->node, key);
     return engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why), key, value);
@@ -216,17 +232,16 @@ const struct file_row files_device[] = {
     {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
      .doc = "partitions that wait for their start on this device, by start, at most 4096 lines: "
             "id, user, share, seconds, class, start as planned, start at the latest, devices, and "
-            "`fixed` for a reservation; poll "
-            "reports changes"},
+            "`fixed` for a reservation; poll reports changes"},
     {"context", 0644, FRESH_NEVER, show_context, store_context,
      .doc = "bytes charged to a partition for the context of each process that uses CUDA, as "
-            "measured at the start; 0 if it was not. Administrators can set it, and `default` "
-            "restores what was measured"},
+            "measured at the start; 0 if it was not. Administrators can set it, as in `512M`, "
+            "and `default` restores what was measured"},
     {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for this device, read the id back"},
     {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
-     .shows = true,
+     .plans = true, .shows = true,
      .doc = "write a request for this device, read back what would be accepted now in its place, "
             "as from the file of the mount point"},
     {0},

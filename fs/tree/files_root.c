@@ -16,6 +16,7 @@ static const char readme[] =
     "  cat gpu0/available                 per cent of GPU 0 that is free\n"
     "  echo \"0.5 3600\" > gpu0/new         half of its memory for an hour\n"
     "  echo \"20G 1h30m name=train\" > new  20 GiB of any GPU, with a label\n"
+    "  echo \"0.5 2h queue\" > new          the same, or wait for it: cat queue\n"
     "  cat status                         result of your last request\n"
     "  ls partitions/                     all partitions (ls -l shows owners)\n"
     "  cat partitions/p1/remaining        seconds left\n"
@@ -250,7 +251,7 @@ const struct file_row files_root[] = {
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for any device, read the id back"},
     {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,
-     .shows = true,
+     .plans = true, .shows = true,
      .doc = "write a request for any device, read back what would be accepted now in its place: "
             "requests for `new`, one per line, and a message"},
     {"procs", 0666, FRESH_ALWAYS, show_procs, store_procs, .own = true,

@@ -18,7 +18,7 @@ struct made {
 
 static void print_day(const struct tree *tree, int64_t at_ns, char text[static DAY_MAX])
 {
-    int64_t wall_s = (at_ns + tree->offset_ns) / NS_PER_SECOND;
+    int64_t wall_s = tree_shown_ns(tree, at_ns) / NS_PER_SECOND;
     calendar_date_text(calendar_local(wall_s).day, text);
 }
 

@@ -24,7 +24,7 @@ int64_t waits_from_ns(const struct tree *tree, const struct partition *partition
 
 static void print_time(const struct tree *tree, int64_t at_ns, char text[static TIME_MAX])
 {
-    strbuf_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), text, TIME_MAX);
+    strbuf_time_short(tree_shown_ns(tree, at_ns), tree_wall_ns(tree), text, TIME_MAX);
 }
 
 /* "0.50 of gpu0", with the number of further devices. */
@@ -117,8 +117,8 @@ static void print_line(struct tree *tree, const struct partition *partition, str
     uint64_t part = units_fraction_digits(share->memory_bytes, memory, PART_SCALE);
     if (!waiting)
         return;
-    strbuf_time(partition->start_ns + tree->offset_ns, start);
-    strbuf_time(waiting->promised_ns + tree->offset_ns, promised);
+    strbuf_time(tree_shown_ns(tree, partition->start_ns), start);
+    strbuf_time(tree_shown_ns(tree, waiting->promised_ns), promised);
     strbuf_print(out, "p%llu %s %llu.%04llu %lld %s %s %s ", (unsigned long long)partition->id,
                  names_user(tree->names, partition->uid), (unsigned long long)(part / PART_SCALE),
                  (unsigned long long)(part % PART_SCALE),

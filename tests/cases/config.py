@@ -16,6 +16,7 @@ ROWS = {
     'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
     'admin_group': ('none', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
     'half_life': ('604800', [('3600', '3600'), ('7d', '604800')], ['0', 'max', 'x']),
+    'default_priority': ('normal', [('low', 'low'), ('high', 'high'), ('normal', 'normal')], ['x']),
     'default_on_expiry': ('term', [('none', 'none'), ('kill', 'kill'), ('term', 'term')], ['x']),
     'allowed_on_expiry': ('none term kill', [('kill term', 'term kill'), ('none', 'none')],
                           ['x', 'none,kill']),
@@ -32,8 +33,11 @@ ROWS = {
     'promise_slack': ('0', [('0.5', '0.5'), ('2', '2'), ('0', '0')], ['-1', 'max', 'x']),
     'forward': ('100', [('20', '20'), ('max', 'max'), ('100', '100')], ['0', '-1', 'x']),
     'reorder': ('50', [('10', '10'), ('50', '50')], ['0', 'max', 'x']),
+    'preempt': ('off', [('end', 'end'), ('off', 'off')], ['suspend', 'x']),
+    'preempt_min': ('600', [('0', '0'), ('1h', '3600')], ['-1', 'max', 'x']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
+    'drain': ('off', [('on', 'on'), ('off', 'off')], ['yes', '1', 'on off']),
 }
 
 

@@ -51,8 +51,8 @@ def several_writes(mount):
     before = mount.worker()
     mount.kill_worker()
     check(wait_for(lambda: mount.worker() not in (None, before)))
-    text = os.read(fd, 4096).decode()
-    check(text.endswith('write the request again.\n'), text)
+    text = os.read(fd, 4096).decode()  # the next worker may have done the write again
+    check(text.endswith('write the request again.\n') or text.startswith('0.5 1h\n'), text)
     lib.put(fd, '0.5 1h')
     equal(os.read(fd, 4096).decode().splitlines()[0], '0.5 1h')
     os.close(fd)

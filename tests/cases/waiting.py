@@ -164,6 +164,8 @@ def reservations(mount):
     fails('EINVAL', mount.ask, '1 1h start=2020-01-01T09:00')
     check('in the past' in mount.status(), mount.status())
     fails('ENOSPC', mount.ask, '1 2h start=+90m')
+    check(' cannot start at ' in mount.status() and f', when {first} of root has ended.' in
+          mount.status(), mount.status())
     begin = moment(value(mount, first, 'start'))
     before = (begin - datetime.timedelta(hours=1)).strftime(FORM + '%z')
     adjacent = mount.ask('1 1h start=' + before[:-2] + ':' + before[-2:])
@@ -243,10 +245,37 @@ def promises(mount):
     mount.release_all()
 
 
+def restarts(mount):
+    """What waits survives the worker and the daemon, with its promise; polls go on."""
+    first = mount.ask('1 1h')
+    names = [mount.ask('1 1h queue'), mount.ask('0.5 2h wait=4h priority=low'),
+             mount.ask('0.5 1h start=+8h')]
+    files = ('start', 'promised', 'priority', 'state', 'reason', 'duration')
+    before = [[value(mount, name, file) for file in files] for name in names]
+    queue = mount.read('queue')
+    state = Poller(mount.at('partitions', names[0], 'state'))
+    for again in (mount.kill_worker, mount.restart):
+        worker = mount.worker()
+        if again == mount.restart:
+            state.close()
+        again()
+        check(wait_for(lambda: mount.worker() not in (None, worker)))
+        equal([[value(mount, name, file) for file in files] for name in names], before)
+        equal(mount.read('queue'), queue)
+        if again == mount.kill_worker:
+            os.unlink(mount.at('partitions', first))
+            equal(state.wait(), 'active', 'a poll from before')
+            first = names[0]
+            names = names[1:]
+            before = [[value(mount, name, file) for file in files] for name in names]
+            queue = mount.read('queue')
+    mount.release_all()
+
+
 def main():
     with lib.mounted('2x80G') as mount:
         for test in (starts_with_the_end, nothing_joins, changes_while_waiting, gives_up,
-                     reservations, refusals, anywhere, promises):
+                     reservations, refusals, anywhere, promises, restarts):
             test(mount)
 
 

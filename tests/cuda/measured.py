@@ -103,11 +103,12 @@ def written(mount):
     """Administrators set it, for as long as they like."""
     equal(os.stat(mount.at('gpu0', 'context')).st_mode & 0o777, 0o644)
     lib.fails('EACCES', alice.call, mount.write, '1', 'gpu0', 'context')
-    for text in '-1', '1M', '', f'{80 * GIB + 1}', '1 2':
+    for text in '-1', '0.5', '50%', '1X', '81G', '', f'{80 * GIB + 1}', '1 2':
         lib.fails('EINVAL', mount.write, text, 'gpu0', 'context')
         check('is no size of a context' in mount.status(), text, mount.status())
-    mount.write('600000000', 'gpu0', 'context')
-    equal(contexts(mount), [600000000, CONTEXT])
+    for text, size in ('1.5G', 3 * GIB // 2), ('512MiB', GIB // 2), ('600000000', 600000000):
+        mount.write(text, 'gpu0', 'context')
+        equal(contexts(mount), [size, CONTEXT])
     again(mount)
     equal(contexts(mount), [600000000, CONTEXT])
     mount.kill_worker()

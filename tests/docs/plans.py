@@ -72,6 +72,7 @@ def mondays():
         lib.equal([tree.moment(id, 'promised') for id in ids], [tree.moment(id) for id in ids])
         lib.equal({tree.moment(id, 'expires') - tree.moment(id) for id in ids}, {2 * HOUR})
         lib.equal({tree.of(id, 'device') for id in ids}, {f'gpu{student % 2 ^ 1}'}, student)
+        lib.equal({tree.of(id, 'series') for id in ids}, {ids[0]}, student)
     # Both GPUs are full in the lessons. A request that overlaps is refused, one that waits comes
     # after the last lesson, and one that ends before the next lesson needs not wait.
     error, message = tree.refused(lib.alice, f'0.1 1h start={first}T10:30')
@@ -89,6 +90,11 @@ def mondays():
     place = asked(tree, lib.alice, f'0.1 2h start={week}T09:00')
     lib.equal(tree.moment(place), tree.moment(lessons[7003][1]), 'in the place')
     lib.equal(tree.moment(long), tree.moment(last, 'expires'), 'has not moved')
+    # A student leaves the class: all that is left of the series goes, and nothing of others.
+    count = len(tree.partitions())
+    status, said = lib.User('student', 7002).shell(f'chronos release --series {lessons[7002][2]}')
+    lib.equal((status, len(tree.partitions())), (0, count - 3), 'left', said)
+    lib.equal(tree.mine(7002), [], 'left')
     tree.close()
 
 

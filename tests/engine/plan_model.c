@@ -103,12 +103,13 @@ static struct plan plan, durable;
 static struct engine_event *taken, **taken_end = &taken; /* since the last commit */
 static int64_t now_ns;
 static uint64_t hurry;
-static uint64_t next_id, started, waited, refused, early, reordered;
+static uint64_t next_id, started, waited, refused, early, reordered, preempted;
 static struct refusal why;
 /* What each has seen, by id: the start shown last. */
 static struct {
     uint64_t id;
-    int64_t start_ns, promised_ns;
+    int64_t start_ns, promised_ns, end_ns, spared_ns;
+    uint32_t state;
 } seen[PLAN_PROMISES];
 /* The partitions as the events say: what the store has. */
 static struct plan stored, stored_durable;
@@ -156,8 +157,8 @@ static bool same_waiting(const struct waiting *a, const struct waiting *b)
 {
     return a->promised_ns == b->promised_ns && a->asked_ns == b->asked_ns &&
            a->give_up_ns == b->give_up_ns && a->priority == b->priority && a->fixed == b->fixed &&
-           a->anywhere == b->anywhere && (!a->anywhere || a->barred[0] == b->barred[0]) &&
-           a->amount.bytes == b->amount.bytes;
+           a->spared_ns == b->spared_ns && a->anywhere == b->anywhere &&
+           (!a->anywhere || a->barred[0] == b->barred[0]) && a->amount.bytes == b->amount.bytes;
 }
 
 static void print(const char *who, const struct partition *p)
@@ -211,7 +212,15 @@ static void check_promises(void)
         size_t slot = promise->p.id % PLAN_PROMISES;
         bool waits = promise->p.state == PARTITION_PENDING;
 
-        if (seen[slot].id == promise->p.id) {
+        bool again = seen[slot].id == promise->p.id && /* it was preempted */
+                     (seen[slot].spared_ns != promise->w.spared_ns ||
+                      (seen[slot].state == PARTITION_ACTIVE &&
+                       (waits || promise->p.start_ns > seen[slot].start_ns)));
+        CHECK(!again || (plan.spare_s >= 0 && seen[slot].state == PARTITION_ACTIVE &&
+                         promise->w.priority == PRIORITY_LOW &&
+                         promise->p.end_ns - promise->p.start_ns == seen[slot].end_ns - now_ns),
+              "p%" PRIu64, promise->p.id);
+        if (seen[slot].id == promise->p.id && !again) {
             CHECK(promise->p.start_ns <= seen[slot].start_ns || plan.slack > 0, "p%" PRIu64,
                   promise->p.id);
             CHECK(promise->w.promised_ns <= seen[slot].promised_ns, "p%" PRIu64, promise->p.id);
@@ -221,6 +230,9 @@ static void check_promises(void)
         seen[slot].id = promise->p.id;
         seen[slot].start_ns = promise->p.start_ns;
         seen[slot].promised_ns = promise->w.promised_ns;
+        seen[slot].end_ns = promise->p.end_ns;
+        seen[slot].state = promise->p.state;
+        seen[slot].spared_ns = promise->w.spared_ns;
         CHECK(!waits || promise->p.start_ns <= promise->w.promised_ns, "p%" PRIu64, promise->p.id);
         CHECK(promise->p.start_ns <= now_ns || waits, "p%" PRIu64 " is early", promise->p.id);
         for (uint32_t k = 1; k < promise->p.share_count; k++)
@@ -391,6 +403,10 @@ static void start_engine(void)
         CHECK(engine_add_device(engine, &plan.devices[i], &index) == 0, "no device");
     set("config/promise_slack", plan.slack);
     set("config/reorder", plan.reorder_most);
+    if (plan.spare_s >= 0) {
+        set("config/preempt_min", plan.spare_s);
+        CHECK(engine_restore_setting(engine, "config/preempt", "end") == 0, "no preemption");
+    }
 }
 
 /* End the engine and begin again with what is stored. */
@@ -405,8 +421,9 @@ static void restart(void)
         const struct promise *promise = &stored.promises[i];
         bool waits = promise->p.state == PARTITION_PENDING;
 
-        CHECK((waits ? engine_restore_waiting(engine, &promise->p, &promise->w)
-                     : engine_restore(engine, &promise->p)) == 0,
+        CHECK((waiting_is_kept(&promise->w, promise->p.state)
+                   ? engine_restore_waiting(engine, &promise->p, &promise->w)
+                   : engine_restore(engine, &promise->p)) == 0,
               "p%" PRIu64, promise->p.id);
         if (waits) {
             plan.reorder_due = true;
@@ -520,10 +537,17 @@ static void op_enqueue(void)
         promise.p.state = PARTITION_PENDING;
         promise.w.promised_ns =
             promise.p.start_ns + (terms.fixed ? 0 : plan.slack * (promise.p.start_ns - now_ns));
-        plan.reorder_due = true;
         waited++;
     }
+    if (plan.spare_s >= 0 && promise.w.priority == PRIORITY_HIGH && !terms.fixed &&
+        promise.p.state == PARTITION_PENDING && terms.waits) {
+        struct promise high = promise;
+
+        if (plan_preempt(&plan, &high, now_ns, now_ns + SECONDS(plan.spare_s)))
+            return;
+    }
     plan.promises[plan.count++] = promise;
+    plan.reorder_due = plan.reorder_due || promise.p.state == PARTITION_PENDING;
 }
 
 /* A promise that operations reach. */
@@ -683,7 +707,7 @@ static void op_resize(void)
         return;
     for (uint32_t k = 0; k < promise->p.share_count; k++)
         promise->p.shares[k].memory_bytes = bytes;
-    if (promise->p.state == PARTITION_PENDING)
+    if (waiting_is_kept(&promise->w, promise->p.state))
         promise->w.amount = (struct amount){.bytes = bytes};
     if (frees || promise->p.state == PARTITION_PENDING)
         mark_freed(promise, now_ns);
@@ -882,6 +906,7 @@ static void episode(uint64_t total)
     plan.forward_most = rnd(2) ? 100 : 1 + (uint32_t)rnd(3);
     hurry = 1 + rnd(4);
     plan.slack = rnd(2) ? 0 : (int64_t)(1 + rnd(3));
+    plan.spare_s = rnd(2) ? -1 : (int64_t)rnd(20);
     plan.reorder_most = rnd(2) ? 50 : 1 + (uint32_t)rnd(6);
     plan.every_s = 1 + (int64_t)rnd(4);
     for (uint32_t i = 0; i < PLAN_DEVICES; i++) {
@@ -895,6 +920,7 @@ static void episode(uint64_t total)
         one_operation();
     early += plan.moves;
     reordered += plan.reorders;
+    preempted += plan.preempted;
     forget_taken();
     engine = engine_free(engine);
 }
@@ -917,8 +943,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     while (operation < total)
         episode(total);
-    printf("waited %" PRIu64 ", moved %" PRIu64 ", reordered %" PRIu64 ", started %" PRIu64
-           ", refused %" PRIu64 "\n",
-           waited, early, reordered, started, refused);
+    printf("waited %" PRIu64 ", moved %" PRIu64 ", reordered %" PRIu64 ", preempted %" PRIu64
+           ", started %" PRIu64 ", refused %" PRIu64 "\n",
+           waited, early, reordered, preempted, started, refused);
     return EXIT_SUCCESS;
 }

@@ -46,8 +46,7 @@ static uint64_t peak(const struct plan *plan, uint32_t device, int64_t from_ns, 
     return most;
 }
 
-/* The bytes of a promise on a device; 0: it must not or cannot be there. */
-static uint64_t bytes_on(const struct plan *plan, const struct promise *promise, uint32_t device)
+uint64_t plan_bytes_on(const struct plan *plan, const struct promise *promise, uint32_t device)
 {
     uint64_t memory = plan->devices[device].memory_bytes, bytes = 0;
 
@@ -80,7 +79,7 @@ bool plan_fits(const struct plan *plan, const struct promise *promise, int64_t a
         uint32_t best = PLAN_DEVICES;
 
         for (uint32_t i = 0; i < plan->device_count; i++) {
-            uint64_t bytes = bytes_on(plan, promise, i);
+            uint64_t bytes = plan_bytes_on(plan, promise, i);
             uint64_t used = peak(plan, i, at_ns, end_ns, promise->p.id);
             uint64_t memory = plan->devices[i].memory_bytes;
 
@@ -96,7 +95,8 @@ bool plan_fits(const struct plan *plan, const struct promise *promise, int64_t a
     }
     for (uint32_t i = 0; i < plan->device_count; i++) {
         if (taken[i])
-            *ret_shares++ = (struct share){.device = i, .memory_bytes = bytes_on(plan, promise, i)};
+            *ret_shares++ =
+                (struct share){.device = i, .memory_bytes = plan_bytes_on(plan, promise, i)};
     }
     return true;
 }

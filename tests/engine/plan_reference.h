@@ -29,8 +29,9 @@ struct plan {
     int64_t slack; /* how much later than planned one may start, as a multiple of its wait */
     uint32_t reorder_most;
     bool reorder_due;
+    int64_t spare_s; /* high ones preempt low ones, not twice in this time; negative: never */
     int64_t every_s; /* those with an odd uid start at multiples of it */
-    uint64_t moves, reorders;
+    uint64_t moves, reorders, preempted;
 };
 
 struct promise *plan_find(struct plan *plan, uint64_t id);
@@ -43,6 +44,10 @@ bool plan_fits(const struct plan *plan, const struct promise *promise, int64_t a
 /* Find the earliest place of a promise from `from_ns` and before `before_ns`, in seconds. */
 bool plan_earliest(const struct plan *plan, struct promise *promise, int64_t from_ns,
                    int64_t before_ns, uint32_t only);
+/* The bytes of a promise on a device; 0: it must not or cannot be there. */
+uint64_t plan_bytes_on(const struct plan *plan, const struct promise *promise, uint32_t device);
+/* Add a promise that starts now in the room of low leases, which wait again. False: it cannot. */
+bool plan_preempt(struct plan *plan, struct promise *promise, int64_t now_ns, int64_t spared_ns);
 void plan_mark(struct plan *plan, const struct partition *p, int64_t from_ns);
 void plan_end(struct plan *plan, struct promise *promise, int64_t at_ns);
 /* All that is due until `now_ns`, and all passes. */

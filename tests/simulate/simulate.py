@@ -76,8 +76,8 @@ def by_hand_fair():
 
 
 def by_hand_slack():
-    """One device, free after 10 s. The second job, asked for at 1 s, is planned then, and with slack
-    1 it may start up to 9 s later. The third, of class high, can go before it if it is so short."""
+    """One device, free after 10 s. The second job, asked for at 1 s, is planned then; with slack 1
+    it may start up to 9 s later. The third, of class high, can go before it if it is so short."""
     def starts(length, slack):
         jobs = jobs_of([(0, 10, 10, 1, 1000), (1, 20, 20, 1, 1000), (2, length, length, 1, 1000)])
         jobs[2].priority = 2

@@ -331,6 +331,17 @@ START_TEST(local_names)
     ck_assert(!names_shown_user(names, "06109", &uid) && !names_shown_user(names, "toor", &uid));
     ck_assert_int_eq(find_group("lab", &gid), NAMES_FOUND);
     ck_assert_uint_eq(gid, 6200);
+    /* Quotas of groups ask no service, whatever the group. */
+    gid = 0;
+    ck_assert(names_shown_group(names, "lab", &gid) && gid == 6200);
+    ck_assert_str_eq(names_group(names, 6200), "lab");
+    ck_assert_str_eq(names_group(names, 77), "77");
+    ck_assert(names_shown_group(names, "77", &gid) && gid == 77);
+    ck_assert(!names_shown_group(names, "6200", &gid) && !names_shown_group(names, "no", &gid));
+    ck_assert(names_in_group(names, 6101, 6200) && names_in_group(names, 6102, 6200));
+    ck_assert(names_in_group(names, 6101, names_primary_group(names, 6101, 1)));
+    ck_assert(!names_in_group(names, 6101, 77) && !names_in_group(names, 6112, 6200));
+    ck_assert_uint_eq(names_primary_group(names, 60000, 1), 1);
     ck_assert_int_eq(questions(), 0);
 }
 END_TEST

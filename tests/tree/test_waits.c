@@ -172,6 +172,7 @@ END_TEST
 
 int main(void)
 {
+    setenv("TZ", "UTC0", 1);
     return check_main("waits", setup, teardown, shown, refused_before_the_start, lines, wakes_once,
                       silent_numbers);
 }

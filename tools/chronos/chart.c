@@ -138,10 +138,13 @@ int chart_load(const struct chronos_mount *mount, const struct chronos_device *d
                struct failure_skipped *skipped, struct chart *ret_chart)
 {
     struct chart chart = {.device = *device};
+    const uint32_t fields = 1u << CHRONOS_DEVICE_NAME | 1u << CHRONOS_DEVICE_MEMORY_TOTAL;
     char name[32];
     snprintf(name, sizeof(name), "gpu%u", device->index);
-    chart.bytes = chronos_number(device->record.value[CHRONOS_DEVICE_MEMORY_TOTAL]);
-    int r = load_leases(mount, name, skipped, &chart);
+    int r = chronos_device_load(mount, device->index, fields, &chart.device);
+    chart.bytes = chronos_number(chart.device.record.value[CHRONOS_DEVICE_MEMORY_TOTAL]);
+    if (!r)
+        r = load_leases(mount, name, skipped, &chart);
     if (!r)
         r = find_fixed(mount, name, &chart);
     if (!r)

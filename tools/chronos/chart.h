@@ -33,7 +33,7 @@ struct chart_step {
 };
 
 struct chart {
-    struct chronos_device device; /* with CHRONOS_ALL */
+    struct chronos_device device; /* with name and total memory: there may be a thousand */
     uint64_t bytes;               /* its memory */
     struct chart_lease *leases;   /* by start, then id */
     size_t count, lanes;
@@ -67,6 +67,7 @@ struct chart_tick {
 };
 size_t chart_ticks(const struct chart_window *window, struct chart_tick ticks[static CHART_TICKS]);
 
+#define CHART_LINES 4 /* of a device, beside its lanes: name, axis, what is free, a blank */
 /* Print the charts with characters, `columns` wide. */
 void chart_print_text(const struct chart *charts, size_t count, const struct chart_window *window,
                       size_t columns);

@@ -26,6 +26,8 @@ struct drawing {
     struct user *users; /* by name */
     size_t user_count;
     bool waits, reserves; /* some do */
+    struct chart_tick ticks[CHART_TICKS];
+    size_t tick_count;
 };
 
 static int compare_users(const void *a, const void *b)
@@ -164,8 +166,6 @@ static void put_lease(const struct drawing *drawing, const struct chart *chart, 
 
 static void put_chart(const struct drawing *drawing, const struct chart *chart, int top)
 {
-    struct chart_tick ticks[CHART_TICKS];
-    size_t count = chart_ticks(drawing->window, ticks);
     double bottom = top + HEAD + HEIGHT;
     char size[64];
     output_bytes_text(chart->bytes, size, sizeof(size));
@@ -179,11 +179,11 @@ static void put_chart(const struct drawing *drawing, const struct chart *chart, 
                "<text x=\"%d\" y=\"%.1f\" class=\"left\">%d%%</text>\n",
                LEFT, y, LEFT + WIDTH, y, LEFT - 8, y + 4, quarter * 25);
     }
-    for (size_t i = 0; i < count; i++) {
-        double x = x_of(drawing, ticks[i].at);
+    for (size_t i = 0; i < drawing->tick_count; i++) {
+        double x = x_of(drawing, drawing->ticks[i].at);
         printf("<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\"/>"
                "<text x=\"%.1f\" y=\"%.1f\" class=\"axis\">%s</text>\n",
-               x, top + HEAD, x, bottom, x, bottom + 16, ticks[i].text);
+               x, top + HEAD, x, bottom, x, bottom + 16, drawing->ticks[i].text);
     }
     for (size_t i = 0; i < chart->count; i++)
         put_lease(drawing, chart, bottom, &chart->leases[i]);
@@ -244,6 +244,7 @@ void chart_print_svg(const struct chart *charts, size_t count, const struct char
     struct drawing drawing = {.window = window};
     if (!find_users(charts, count, &drawing))
         return;
+    drawing.tick_count = chart_ticks(window, drawing.ticks);
     put_head(&drawing, (int)count * (HEAD + HEIGHT + AXIS + GAP) + KEY + GAP);
     for (size_t i = 0; i < count; i++)
         put_chart(&drawing, &charts[i], (int)i * (HEAD + HEIGHT + AXIS + GAP));

@@ -40,10 +40,10 @@ static void clear(char *row, size_t columns)
     row[columns] = '\0';
 }
 
-static void print_axis(const struct chart_window *window, size_t columns, char *row)
+static void print_axis(const struct chart_window *window, const struct chart_tick *ticks,
+                       size_t count, size_t columns, char *row)
 {
-    struct chart_tick ticks[CHART_TICKS];
-    size_t count = chart_ticks(window, ticks), used = 0;
+    size_t used = 0;
     clear(row, columns);
     if (count == 0 || column(window, columns, ticks[0].at) > strlen("now"))
         memcpy(row, "now", strlen("now"));
@@ -154,6 +154,8 @@ static void print_free(const struct chart *chart, size_t columns)
 void chart_print_text(const struct chart *charts, size_t count, const struct chart_window *window,
                       size_t columns)
 {
+    struct chart_tick ticks[CHART_TICKS];
+    size_t tick_count = chart_ticks(window, ticks); /* takes longer than a device */
     char *row = malloc(columns + 1);
     for (size_t i = 0; i < count && row; i++) {
         char size[64];
@@ -161,7 +163,7 @@ void chart_print_text(const struct chart *charts, size_t count, const struct cha
         printf("%s%sgpu%u%s: %s, %s\n", i > 0 ? "\n" : "", output_colour(BOLD),
                charts[i].device.index, output_colour(PLAIN),
                charts[i].device.record.value[CHRONOS_DEVICE_NAME], size);
-        print_axis(window, columns - 1, row);
+        print_axis(window, ticks, tick_count, columns - 1, row);
         for (size_t lane = 0; lane < charts[i].lanes; lane++)
             print_lane(&charts[i], lane, window, columns - 1, row);
         print_free(&charts[i], columns);

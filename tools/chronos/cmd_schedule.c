@@ -97,12 +97,14 @@ static int show(const struct chronos_mount *mount, const struct args *args, int 
 {
     struct failure_skipped skipped = {.more = 0};
     struct chart *charts = calloc(count ? count : 1, sizeof(*charts));
-    size_t loaded = 0;
+    size_t loaded = 0, lines = 0, most = SIZE_MAX;
     int r = charts ? 0 : -ENOMEM;
-    for (size_t i = 0; i < count && !r; i++) {
+    if (args_option(args, "watch")) /* shows what fits the terminal */
+        output_size(&most);
+    for (size_t i = 0; i < count && lines < most && !r; i++) {
         r = chart_load(mount, &devices[i], &skipped, &charts[loaded]);
         if (!r)
-            loaded++;
+            lines += CHART_LINES + charts[loaded++].lanes;
         else if (chronos_is_gone(r))
             r = 0;
     }
@@ -130,7 +132,7 @@ static int print(const struct chronos_mount *mount, const struct args *args)
     }
     if (args_option(args, "json") && args_option(args, "svg"))
         return args_usage_error(args->command, "--json and --svg exclude each other.");
-    int r = device_list(mount, args->words[0], CHRONOS_ALL, &devices, &count, &code);
+    int r = device_list(mount, args->words[0], 0, &devices, &count, &code);
     if (r)
         return r;
     r = show(mount, args, days, devices, count);
