@@ -208,11 +208,9 @@ static int64_t number_in(const struct column *column, const struct sqlite_record
         return *(const int64_t *)at;
     case COLUMN_BOOL:
         return *(const bool *)at;
-    case COLUMN_TEXT:
-    case COLUMN_BLOB:
-        break;
+    default:
+        return 0;
     }
-    return 0;
 }
 
 static bool column_fits(const struct column *c, const struct sqlite_record *record)
@@ -269,9 +267,6 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
         int64_t value = number == 0 ? sqlite_row_key(row, number, c->min, c->max)
                                     : sqlite_row_int(row, number, c->min, c->max);
         switch (c->kind) {
-        case COLUMN_TEXT:
-        case COLUMN_BLOB:
-            break;
         case COLUMN_BOOL:
             *(bool *)at = value != 0;
             break;
@@ -284,9 +279,8 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
         case COLUMN_U64:
             *(uint64_t *)at = (uint64_t)value;
             break;
-        case COLUMN_I64:
+        default:
             *(int64_t *)at = value;
-            break;
         }
     }
 }
@@ -318,7 +312,6 @@ static const struct {
     {"waiting", NULL, SQLITE_WAITING}, /* not in the first format */
 };
 #define TABLE_COUNT (ARRAY_COUNT(tables))
-
 static size_t table_count(int format)
 {
     return format == STATE_FORMAT ? TABLE_COUNT : TABLE_COUNT - 1;
