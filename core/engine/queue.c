@@ -133,9 +133,10 @@ static void update_start(struct avl_node *node)
 
     at->oldest_ns = at->record.asked_ns;
     for (int i = 0; i < 2; i++) {
+        if (!children[i])
+            continue;
         const struct waiter *child = avl_entry_const(children[i], struct waiter, by_start);
-
-        if (children[i] && child->oldest_ns < at->oldest_ns)
+        if (child->oldest_ns < at->oldest_ns)
             at->oldest_ns = child->oldest_ns;
     }
 }
