@@ -268,6 +268,19 @@ static int store_remaining(struct tree *tree, struct write *write)
     return r;
 }
 
+static int store_priority(struct tree *tree, struct write *write)
+{
+    uint32_t priority = 0;
+    while (priority < PRIORITIES && strcmp(write->text, waiting_priority_text(priority)) != 0)
+        priority++;
+    if (priority == PRIORITIES)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "\"%.32s\" is not a priority; write low, normal or high.",
+                              write->text);
+    return engine_set_priority(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                               write->node->object, priority);
+}
+
 static int set_ending(struct tree *tree, struct write *write, const struct ending_change *change)
 {
     return engine_set_ending(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
