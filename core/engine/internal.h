@@ -195,6 +195,15 @@ int admission_resize(struct engine *engine, const struct call *call,
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
                   int64_t end_ns);
 
+/* -- drain.c: config/drain --------------------------------------------------- */
+
+/* Refuse a new partition while the machine is drained, but not an administrator's own. */
+int drain_check_new(const struct engine *engine, const struct call *call, uint32_t owner_uid);
+/* Refuse more time or memory for a partition while the machine is drained, but to administrators.
+ * `what` is the word for it. */
+int drain_check_more(const struct engine *engine, const struct call *call,
+                     const struct partition *partition, const char *what);
+
 /* -- operations.c: changes ------------------------------------------------- */
 
 /* Find the live partition `id` and check that the caller may act on it; `also`: some other right of

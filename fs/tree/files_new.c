@@ -62,7 +62,7 @@ static int create(struct tree *tree, struct write *write, struct asked *asked)
                : engine_create(tree->engine, call, &asked->creation, &write->result);
 }
 
-int files_new_store(struct tree *tree, struct write *write, uint32_t device)
+static int store(struct tree *tree, struct write *write, uint32_t device)
 {
     struct asked asked;
     int r = asked_read(tree, write, device, &asked);
@@ -78,6 +78,13 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
     if (!asked.start_count)
         report_granted(tree, write);
     return 0;
+}
+
+int files_new_store(struct tree *tree, struct write *write, uint32_t device)
+{
+    int r = store(tree, write, device);
+    counters_request(&tree->counters, r);
+    return r;
 }
 
 int files_new_show_suggest(struct tree *tree, const struct node *node, uint32_t uid,

@@ -7,6 +7,7 @@
 #define CHRONOS_TREE_TREE_H
 
 #include "core/gpu/gpu.h"
+#include "counters.h"
 #include "event_log.h"
 #include "node.h"
 
@@ -66,6 +67,7 @@ struct tree {
     const struct gpu_device *devices;
     uint32_t device_count;
     struct event_log events, history;
+    struct counters counters;
     struct tree_waits waits;
     struct event_log chain; /* the lines of the partition that was looked at last */
     struct strbuf scratch;

@@ -432,7 +432,8 @@ START_TEST(test_metrics)
     metrics_print(&tree, &out);
     ck_assert_str_eq(out.data + out.length - 6, "# EOF\n");
     ck_assert_ptr_nonnull(strstr(out.data, "name=\"a \\\"name\\\"\""));
-    ck_assert_ptr_nonnull(strstr(out.data, "chronos_device_memory_bytes{device=\"gpu1\"} 85"));
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "chronos_device_memory_bytes{device=\"gpu1\",uuid=\"\"} 85"));
     strbuf_free(&out);
 }
 END_TEST
