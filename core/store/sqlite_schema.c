@@ -81,7 +81,8 @@ static const struct column columns[] = {
     {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), LIVE | ADDED, TIME},
     {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), LIVE | ADDED, TIME},
     {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), LIVE | ADDED, TIME},
-    {"fixed_wall_ns", COLUMN_I64, IN(waiting.fixed_wall_ns), LIVE | ADDED, TIME},
+    /* Years are counted from 1970 here, and from the boot in all other times to come. */
+    {"fixed_wall_ns", COLUMN_I64, IN(waiting.fixed_wall_ns), LIVE | ADDED, ANY},
     {"fixed", COLUMN_BOOL, IN(waiting.fixed), LIVE | ADDED, 0, 1},
     {"priority", COLUMN_U32, IN(waiting.priority), LIVE | ADDED, 0, PRIORITIES - 1},
     {"is_share", COLUMN_BOOL, IN(waiting.amount.is_share), LIVE | ADDED, 0, 1},
