@@ -227,6 +227,8 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
     if (*ret_same)
         return 0;
     if (!r)
+        r = drain_check_new(engine, call, creation->owner_uid);
+    if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = plan_finish(engine, call->now_ns);
@@ -333,6 +335,8 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     bool changes = false;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && bytes > entry->partition.shares[0].memory_bytes)
+        r = drain_check_more(engine, call, &entry->partition, "made larger");
     if (!r)
         r = plan_finish(engine, call->now_ns);
     if (!r)
@@ -369,6 +373,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && end_ns > entry->partition.end_ns)
+        r = drain_check_more(engine, call, &entry->partition, "extended");
     if (!r)
         r = plan_finish(engine, call->now_ns);
     if (!r)

@@ -24,9 +24,9 @@ static const struct queue_node *node_of(const struct avl_node *node)
     return avl_entry_const(node, struct queue_node, node);
 }
 
-static const struct entry *by_start_of(const struct avl_node *node)
+static const struct waiter *by_start_of(const struct avl_node *node)
 {
-    return ((const struct waiter *)avl_entry_const(node, struct waiter, by_start))->common.entry;
+    return avl_entry_const(node, struct waiter, by_start);
 }
 
 static const struct waiter *by_give_up_of(const struct avl_node *node)
@@ -36,9 +36,10 @@ static const struct waiter *by_give_up_of(const struct avl_node *node)
 
 static int compare_start(const struct avl_node *a, const struct avl_node *b)
 {
-    const struct partition *x = &by_start_of(a)->partition, *y = &by_start_of(b)->partition;
+    const struct waiter *x = by_start_of(a), *y = by_start_of(b);
 
-    return x->start_ns != y->start_ns ? ORDER(x->start_ns, y->start_ns) : ORDER(x->id, y->id);
+    return x->start_ns != y->start_ns ? ORDER(x->start_ns, y->start_ns)
+                                      : ORDER(x->key.id, y->key.id);
 }
 
 static int compare_give_up(const struct avl_node *a, const struct avl_node *b)
@@ -71,9 +72,7 @@ struct queue_key queue_key_of(const struct entry *entry)
 
 static int compare_nodes(const struct avl_node *a, const struct avl_node *b)
 {
-    struct queue_key x = queue_key_of(node_of(a)->entry), y = queue_key_of(node_of(b)->entry);
-
-    return compare_keys(&x, &y);
+    return compare_keys(&node_of(a)->key, &node_of(b)->key);
 }
 
 static struct waiter *by_order_of(const struct avl_node *node)
@@ -83,10 +82,7 @@ static struct waiter *by_order_of(const struct avl_node *node)
 
 static int compare_order(const struct avl_node *a, const struct avl_node *b)
 {
-    struct queue_key x = queue_key_of(by_order_of(a)->common.entry);
-    struct queue_key y = queue_key_of(by_order_of(b)->common.entry);
-
-    return compare_keys(&x, &y);
+    return compare_keys(&by_order_of(a)->key, &by_order_of(b)->key);
 }
 
 static uint32_t seconds_of(const struct partition *partition)
@@ -203,7 +199,7 @@ static void update_next(struct queue *queue)
     const struct avl_node *start = avl_first(&queue->by_start);
     const struct avl_node *give_up = avl_first(&queue->by_give_up);
 
-    queue->next_start_ns = start ? by_start_of(start)->partition.start_ns : ENGINE_FOREVER;
+    queue->next_start_ns = start ? by_start_of(start)->start_ns : ENGINE_FOREVER;
     queue->next_give_up_ns = give_up ? by_give_up_of(give_up)->record.give_up_ns : ENGINE_FOREVER;
 }
 
@@ -220,8 +216,10 @@ void queue_add(struct engine *engine, struct entry *entry)
     struct queue *queue = &engine->queue;
     struct waiter *waiter = entry->waiter;
 
-    waiter->common.entry = entry;
+    waiter->entry = waiter->common.entry = entry;
     waiter->account = queue->rules.order ? entry->account : 0;
+    waiter->start_ns = entry->partition.start_ns;
+    waiter->key = waiter->common.key = queue_key_of(entry);
     set_size(engine, waiter);
     avl_insert(&queue->by_start, &waiter->by_start);
     if (waiter->record.give_up_ns != ENGINE_FOREVER)
@@ -233,6 +231,7 @@ void queue_add(struct engine *engine, struct entry *entry)
     avl_insert(&queue->movable, &waiter->by_order);
     for (uint32_t i = 0; i < entry->partition.share_count; i++) {
         waiter->places[i].on_device.entry = entry;
+        waiter->places[i].on_device.key = waiter->key;
         avl_insert(&engine->devices[entry->partition.shares[i].device].waiting,
                    &waiter->places[i].on_device.node);
     }
@@ -289,13 +288,10 @@ struct entry *queue_entry_of_low(struct avl_node *node)
 
 struct entry *queue_next_start(const struct engine *engine, int64_t at_ns, uint64_t after_id)
 {
-    struct entry entry = {.partition = {.start_ns = at_ns, .id = after_id}};
-    struct waiter probe = {.common.entry = &entry};
+    struct waiter probe = {.start_ns = at_ns, .key.id = after_id};
     const struct avl_node *node = avl_after(&engine->queue.by_start, &probe.by_start);
 
-    return node ? ((const struct waiter *)avl_entry_const(node, struct waiter, by_start))
-                      ->common.entry
-                : NULL;
+    return node ? by_start_of(node)->entry : NULL;
 }
 
 struct entry *queue_next_give_up(const struct engine *engine, int64_t at_ns, uint64_t after_id)
@@ -349,11 +345,8 @@ static struct entry *first_in(const struct avl_node *node, const struct queue_ke
                               const struct queue_fit *fit)
 {
     while (node && (!fit || may_fit(node, fit))) {
-        struct entry *entry = node_of(node)->entry;
-        struct queue_key own = queue_key_of(entry);
-
-        if (!key || compare_keys(key, &own) <= 0) {
-            struct entry *first = first_in(node->left, key, fit);
+        if (!key || compare_keys(key, &node_of(node)->key) <= 0) {
+            struct entry *entry = node_of(node)->entry, *first = first_in(node->left, key, fit);
 
             if (first)
                 return first;
@@ -376,16 +369,14 @@ struct entry *queue_in_order(const struct engine *engine, const struct queue_key
     const struct avl_node *node = engine->queue.movable.root, *first = NULL;
 
     while (node) {
-        struct queue_key own = queue_key_of(by_order_of(node)->common.entry);
-
-        if (compare_keys(key, &own) <= 0) {
+        if (compare_keys(key, &by_order_of(node)->key) <= 0) {
             first = node;
             node = node->left;
         } else {
             node = node->right;
         }
     }
-    return first ? by_order_of(first)->common.entry : NULL;
+    return first ? by_order_of(first)->entry : NULL;
 }
 
 struct entry *queue_fit_at_or_after(const struct avl *avl, const struct queue_key *key,

@@ -18,11 +18,19 @@ struct entry;
 /* Sizes of requests, for a search for one that fits. */
 #define QUEUE_SIZES 16
 
+/* A position in fair order. */
+struct queue_key {
+    uint32_t priority, account;
+    int64_t asked_ns;
+    uint64_t id;
+};
+
 /* A place in a tree: class (higher first), account, arrival, id. */
 struct queue_node {
     struct avl_node node;
     struct entry *entry;
-    uint32_t least_part; /* least amount in the subtree */
+    struct queue_key key; /* copied, so that a search looks at one line of memory per node */
+    uint32_t least_part;  /* least amount in the subtree */
     /* of each size in the subtree, rounded down: shortest time, earliest start */
     uint32_t least_s[QUEUE_SIZES];
     uint32_t least_start[QUEUE_SIZES];
@@ -37,7 +45,10 @@ struct queue_place {
 /* What an entry has that waits, or that waited once. */
 struct waiter {
     struct waiting record;
-    struct avl_node by_start;   /* start_ns, id */
+    struct avl_node by_start; /* start_ns, id */
+    int64_t start_ns;         /* of the partition */
+    struct entry *entry;
+    struct queue_key key;
     int64_t oldest_ns;          /* in the subtree below by_start: when the first was asked for */
     struct avl_node by_give_up; /* give_up_ns, id; only if it ever gives up */
     struct avl_node by_order;   /* key; only if it can move */
@@ -46,13 +57,6 @@ struct waiter {
     uint32_t part;              /* its amount in 2^-32 of the largest device, rounded down */
     struct queue_node common;   /* in `gangs` or `anywhere`, or in neither */
     struct queue_place places[];
-};
-
-/* A position in fair order. */
-struct queue_key {
-    uint32_t priority, account;
-    int64_t asked_ns;
-    uint64_t id;
 };
 
 /* An account whose turn comes in a pass, and its next request. */

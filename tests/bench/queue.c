@@ -176,10 +176,14 @@ static void measure(uint32_t devices, size_t count)
     engine = engine_free(engine);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const uint32_t devices[] = {1, 8, 100};
     static const size_t counts[] = {1000, 10000, 100000};
+    if (argc == 3) {
+        measure((uint32_t)atoi(argv[1]), (size_t)atoi(argv[2]));
+        return 0;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(devices); i++)
         for (size_t j = 0; j < ARRAY_COUNT(counts) && devices[i] * counts[j] <= 100000; j++)
             measure(devices[i], counts[j]); /* more takes minutes to fill */
