@@ -20,7 +20,7 @@ int64_t plan_promise(const struct engine *engine, int64_t start_ns, int64_t now_
     wide slack_ns = ((wide)start_ns - now_ns) * engine->policy.promise_slack_ppm / 1000000;
     wide latest_ns = start_ns + slack_ns;
 
-    return latest_ns < ENGINE_FOREVER - 1 ? (int64_t)latest_ns : ENGINE_FOREVER - 1;
+    return latest_ns < ENGINE_TIME_MAX ? (int64_t)latest_ns : ENGINE_TIME_MAX;
 }
 
 /* List the first requests in fair order, those left out that start now. */

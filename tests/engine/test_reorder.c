@@ -90,6 +90,18 @@ START_TEST(fixed_stays)
 }
 END_TEST
 
+/* A promise is never later than what can be stored. */
+START_TEST(far_promises)
+{
+    start(100 * GIB);
+    slack("100");
+    waits(0, 1000, 0, "1 36500d", 1);
+    uint64_t b = waits(0, 1001, 0, "1 100", 1);
+    ck_assert_int_eq(engine_find(engine, b)->start_ns, DURATION_MAX_NS);
+    ck_assert_int_eq(engine_waiting(engine, b)->promised_ns, ENGINE_TIME_MAX);
+}
+END_TEST
+
 /* Without slack, what was promised with it is kept from then on. */
 START_TEST(slack_taken_away)
 {
@@ -134,5 +146,5 @@ static void stop(void)
 int main(void)
 {
     return check_main("reorder", NULL, stop, without_slack, high_goes_first, changed_class,
-                      fixed_stays, slack_taken_away, words_of_slack);
+                      fixed_stays, far_promises, slack_taken_away, words_of_slack);
 }
