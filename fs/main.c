@@ -11,6 +11,7 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/procfs.h"
+#include "fs/daemon/config_file.h"
 #include "fs/daemon/contexts.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
@@ -95,30 +96,15 @@ struct start {
     struct message message;
 };
 
-/* Call it while the working directory is still the caller's. */
-static int make_absolute(char *path, size_t size)
-{
-    char below[PATH_MAX];
-    if (path[0] == '/' || path[0] == '\0')
-        return 0;
-    if (!getcwd(below, sizeof(below)))
-        return -errno;
-    size_t length = strlen(below), more = strlen(path);
-    if (length + 1 + more >= size)
-        return -ENAMETOOLONG;
-    memmove(path + length + 1, path, more + 1);
-    memcpy(path, below, length);
-    path[length] = '/';
-    return 0;
-}
-
 /* Let go of the caller's descriptors and working directory: they could be on the new mount, or keep
  * other filesystems busy. */
 static int leave_caller(struct start *start)
 {
-    int r = make_absolute(start->options.mount_point, PATH_MAX);
+    int r = detach_absolute(start->options.mount_point, PATH_MAX);
     if (!r)
-        r = make_absolute(start->options.state_dir, PATH_MAX);
+        r = detach_absolute(start->options.state_dir, PATH_MAX);
+    if (!r)
+        r = detach_absolute(start->options.config, PATH_MAX);
     if (r)
         return message_set(r, &start->message,
                            "Cannot find the working directory (%s); use absolute paths.",
@@ -283,9 +269,19 @@ static int check_proctrack(struct start *start)
     return 0;
 }
 
+/* A bad file must not stop a daemon that works. */
+static void reload_config(void *context)
+{
+    struct start *start = context;
+    if (config_file_pass_on(start->options.config, &start->message))
+        log_say("Keeping the present settings. %s", start->message.text);
+}
+
 static int prepare(struct start *start)
 {
-    int r = make_shared(start);
+    int r = config_file_pass_on(start->options.config, &start->message);
+    if (!r)
+        r = make_shared(start);
     if (!r)
         r = check_state(start);
     if (!r)
@@ -318,6 +314,7 @@ static int prepare_and_run(struct start *start)
     supervisor->program_path = start->program_path;
     supervisor->mount = &start->mount;
     supervisor->ready = notify_ready;
+    supervisor->reload = reload_config;
     supervisor->context = start;
     supervisor->detached = start->daemon_fd >= 0;
     supervisor->ready_ms = WORKER_READY_MS;
@@ -342,12 +339,16 @@ static void open_standard(void)
         close(fd);
 }
 
-static int run_restore(struct start *start)
+/* What mounts nothing and prints a sentence. */
+static int run_once(struct start *start)
 {
-    const struct options *options = &start->options;
-    int r = options->restore_devacl ? restore_devacl(options->state_dir, &start->message)
-                                    : restore_state(options->restore, options->state_dir,
-                                                    options->any_machine, &start->message);
+    struct options *options = &start->options;
+    int r = options->check_config ? detach_absolute(options->config, PATH_MAX) : 0;
+    if (!r)
+        r = options->check_config     ? config_file_check(options->config, &start->message)
+            : options->restore_devacl ? restore_devacl(options->state_dir, &start->message)
+                                      : restore_state(options->restore, options->state_dir,
+                                                      options->any_machine, &start->message);
     if (r)
         return fail(start, r);
     printf("%s\n", start->message.text);
@@ -382,8 +383,9 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (start.options.fake)
         return EXIT_SUCCESS;
-    if (start.options.restore_devacl || start.options.restore[0] != '\0')
-        return run_restore(&start);
+    if (start.options.check_config || start.options.restore_devacl ||
+        start.options.restore[0] != '\0')
+        return run_once(&start);
     if (start.options.remount)
         return run_remount(&start);
     int r = leave_caller(&start);

@@ -48,18 +48,32 @@ bool engine_next_quota(const struct engine *engine, enum holder_kind kind, uint6
     return false;
 }
 
+/* Usage of all accounts, added up at most once a second: it takes as long as there are accounts. */
+static uwide total_usage(struct engine *engine, int64_t now_ns)
+{
+    struct accounts *accounts = &engine->accounts;
+    bool old = now_ns < accounts->total_ns || now_ns - accounts->total_ns >= NS_PER_SECOND;
+
+    if (accounts->total_known && !old)
+        return accounts->total;
+    accounts->total = 0;
+    for (struct avl_node *node = avl_first(&accounts->holders); node;
+         node = avl_after(&accounts->holders, node)) {
+        struct holder *holder = avl_entry(node, struct holder, node);
+
+        accounts->total += holder->group ? 0 : accounts_usage(engine, holder, now_ns);
+    }
+    accounts->total_ns = now_ns;
+    accounts->total_known = true;
+    return accounts->total;
+}
+
 /* The part of an account in the usage of all. */
 static uint32_t share_ppm(struct engine *engine, struct holder *holder, int64_t now_ns)
 {
-    struct avl *holders = &engine->accounts.holders;
-    uwide own = accounts_usage(engine, holder, now_ns), all = 0;
+    uwide own = accounts_usage(engine, holder, now_ns), all = total_usage(engine, now_ns);
 
-    for (struct avl_node *node = avl_first(holders); node; node = avl_after(holders, node)) {
-        struct holder *other = avl_entry(node, struct holder, node);
-
-        if (!other->group)
-            all += accounts_usage(engine, other, now_ns);
-    }
+    all = all > own ? all : own;
     for (; own > UINT64_MAX; own >>= 1)
         all >>= 1;
     return fairshare_part_ppm(own, all);

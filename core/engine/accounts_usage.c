@@ -96,6 +96,8 @@ void accounts_refresh(struct engine *engine)
 {
     struct avl *holders = &engine->accounts.holders;
 
+    engine->accounts.total_known = false;
+
     for (struct avl_node *node = avl_first(holders); node; node = avl_after(holders, node)) {
         struct holder *holder = avl_entry(node, struct holder, node);
 
@@ -194,6 +196,7 @@ void accounts_book(struct engine *engine, struct engine_event *event)
 
 void accounts_revert(struct engine *engine, const struct engine_event *event)
 {
+    engine->accounts.total_known = false;
     for (uint32_t i = 0; i < event->usage_count; i++) {
         const struct usage_record *before = &event->usage[i].before;
         struct holder *holder = accounts_find(engine, before->group, before->id);
@@ -236,6 +239,7 @@ int accounts_change_half_life(struct engine *engine, struct engine_event *event,
 
     for (struct avl_node *node = avl_first(holders); node; node = avl_after(holders, node))
         count++;
+    engine->accounts.total_known = false;
     event->usage = count ? calloc(count, sizeof(*event->usage)) : NULL;
     if (count && !event->usage)
         return -ENOMEM;

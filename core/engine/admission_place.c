@@ -8,42 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static enum placement_rule rule_of(const struct engine *engine, const struct request *request)
-{
-    if (request->pack || request->spread)
-        return request->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
-    return engine->policy.placement;
-}
-
-static bool prefers(const struct request *request, uint32_t device)
-{
-    for (uint32_t i = 0; i < request->prefer.count; i++) {
-        if (request->prefer.device[i] == device)
-            return true;
-    }
-    return false;
-}
-
-void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
-                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice)
-{
-    uint64_t memory = engine->devices[device].device.memory_bytes;
-    const struct placement_offer offer = {.left = (int64_t)(free_bytes - bytes),
-                                          .memory = (int64_t)memory,
-                                          .free = free_bytes == memory,
-                                          .preferred = prefers(request, device)};
-
-    for (int few = 0; few < 2; few++) {
-        if (choice->any &&
-            !placement_is_better(rule_of(engine, request), few, &offer, &choice->best[few]))
-            continue;
-        choice->best[few] = offer;
-        choice->device[few] = device;
-    }
-    choice->any = true;
-    choice->free += offer.free;
-}
-
 /* Set the devices to take first. Those beyond the set are taken as any other. */
 static void prefer(const struct request *request, struct waiting *waiting)
 {
@@ -192,7 +156,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                               .amount = creation->request->amount,
                               .priority = terms->priority,
                               .fixed = terms->fixed,
-                              .spread = rule_of(engine, creation->request) == PLACEMENT_SPREAD};
+                              .spread =
+                                  admission_rule(engine, creation->request) == PLACEMENT_SPREAD};
     int r = check_terms(call, terms);
 
     for (uint32_t i = 0; i < SHARE_MAX; i++)

@@ -149,6 +149,8 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
     if (*ret_same)
         return 0;
     if (!r)
+        r = drain_check_new(engine, call, creation->owner_uid);
+    if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = plan_finish(engine, call->now_ns);

@@ -44,7 +44,11 @@ struct accounts {
     const struct quota_calendar *calendar;
     engine_holder_name_fn *name; /* NULL: numbers */
     void *name_context;
-    bool unbound;     /* the call in progress is an administrator's: no quota limits its place */
+    bool unbound; /* the call in progress is an administrator's: no quota limits its place */
+    /* usage of all accounts as of a moment; good for a second, if `total_known` */
+    uwide total;
+    int64_t total_ns;
+    bool total_known;
     uint64_t limited; /* holders whose limits depend on what they are promised */
 };
 

@@ -158,6 +158,8 @@ int admission_check(const struct engine *engine, const struct call *call, int64_
 /* The bytes that a request amounts to on a device, if the device and the policy allow them. */
 int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
                     const struct request *request, uint64_t *ret_bytes);
+/* The rule by which a request chooses among devices with room. */
+enum placement_rule admission_rule(const struct engine *engine, const struct request *request);
 /* Check the size or the duration of a share against the policy; `whole`: it is that of a request.
  */
 int admission_fraction(const struct engine *engine, const struct call *call, uint32_t device,
@@ -192,6 +194,15 @@ int admission_resize(struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
                   int64_t end_ns);
+
+/* -- drain.c: config/drain --------------------------------------------------- */
+
+/* Refuse a new partition while the machine is drained, but not an administrator's own. */
+int drain_check_new(const struct engine *engine, const struct call *call, uint32_t owner_uid);
+/* Refuse more time or memory for a partition while the machine is drained, but to administrators.
+ * `what` is the word for it. */
+int drain_check_more(const struct engine *engine, const struct call *call,
+                     const struct partition *partition, const char *what);
 
 /* -- operations.c: changes ------------------------------------------------- */
 

@@ -132,6 +132,8 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     bool changes = false;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && bytes > entry->partition.shares[0].memory_bytes)
+        r = drain_check_more(engine, call, &entry->partition, "made larger");
     if (!r)
         r = plan_finish(engine, call->now_ns);
     if (!r)
@@ -168,6 +170,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && end_ns > entry->partition.end_ns)
+        r = drain_check_more(engine, call, &entry->partition, "extended");
     if (!r)
         r = plan_finish(engine, call->now_ns);
     if (!r)

@@ -32,13 +32,13 @@ const struct allocation *allocations_on(const struct allocations *allocations,
 {
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set->ids[i]; i++) {
         const struct allocation *allocation = find(allocations, set->ids[i]);
-        if (allocation && allocation_share(allocation, device) >= 0)
+        if (allocation && allocations_index(allocation, device) >= 0)
             return allocation;
     }
     return NULL;
 }
 
-int allocation_share(const struct allocation *allocation, uint32_t device)
+int allocations_index(const struct allocation *allocation, uint32_t device)
 {
     for (uint32_t i = 0; i < allocation->share_count; i++)
         if (allocation->shares[i].device == device)
@@ -46,9 +46,9 @@ int allocation_share(const struct allocation *allocation, uint32_t device)
     return -1;
 }
 
-uint64_t allocation_key(const struct allocation *allocation, uint32_t device)
+uint64_t allocations_key(const struct allocation *allocation, uint32_t device)
 {
-    int index = allocation_share(allocation, device);
+    int index = allocations_index(allocation, device);
     return share_key(allocation->id, allocation->share_count, (uint32_t)index);
 }
 

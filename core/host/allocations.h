@@ -32,9 +32,9 @@ const struct allocation *allocations_find(const struct allocations *allocations,
 const struct allocation *allocations_on(const struct allocations *allocations,
                                         const struct proctrack_set *set, uint32_t device);
 /* Return the index of an allocation's share of a device; -1: it has none. */
-int allocation_share(const struct allocation *allocation, uint32_t device);
+int allocations_index(const struct allocation *allocation, uint32_t device);
 /* Return the number of its figures on a device of its own (share_key). */
-uint64_t allocation_key(const struct allocation *allocation, uint32_t device);
+uint64_t allocations_key(const struct allocation *allocation, uint32_t device);
 /* Return the first allocation with an id above `id`, or NULL. */
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id);
 /* Add or update a partition. 0 or -ENOMEM. */

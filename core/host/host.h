@@ -113,7 +113,7 @@ enum host_result_kind {
 struct host_result {
     struct mail mail;
     enum host_result_kind kind;
-    uint64_t id; /* the partition concerned */
+    uint64_t id; /* the partition concerned; RESULT_USAGE: the share_key of its device */
     union {
         struct {
             uint64_t tag;

@@ -137,7 +137,7 @@ static int leave(struct host *host, const struct host_join *join,
 static bool overlap(const struct allocation *a, const struct allocation *b)
 {
     for (uint32_t i = 0; i < a->share_count; i++)
-        if (allocation_share(b, a->shares[i].device) >= 0)
+        if (allocations_index(b, a->shares[i].device) >= 0)
             return true;
     return false;
 }

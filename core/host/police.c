@@ -50,7 +50,7 @@ int police_new(const struct police_start *start, struct police **ret_police)
 static void add_partition(struct police *police, uint64_t id, uint32_t device)
 {
     const struct allocation *allocation = allocations_find(police->start.allocations, id);
-    int share = allocation ? allocation_share(allocation, device) : -1;
+    int share = allocation ? allocations_index(allocation, device) : -1;
     if (!id || (allocation ? share < 0 : !terminate_ends(police->start.termination, id)))
         return;
     struct watchdog_partition *partition = &police->partitions[police->partition_count++];
@@ -97,11 +97,11 @@ static bool is_unlimited(const struct police *police, const struct gpu_usage *us
     const struct allocation *there = allocations_on(start->allocations, &set, used->device);
     if (!there || procfs_is_exiting(used->pid))
         return false;
-    const uint64_t key = allocation_key(there, used->device);
+    const uint64_t key = allocations_key(there, used->device);
     *ret_charges = bookings_has(start->bookings, key, used->pid);
     return !*ret_charges ||
            bookings_is_over(start->bookings, key, used->pid, overhead_on(usage, used->device),
-                            there->shares[allocation_share(there, used->device)].memory_bytes);
+                            there->shares[allocations_index(there, used->device)].memory_bytes);
 }
 
 /* The server of NVIDIA's Multi-Process Service works for others; only root's is trusted. */

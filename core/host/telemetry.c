@@ -161,7 +161,7 @@ static void add(struct telemetry *telemetry, const struct gpu_usage_process *pro
         allocations_on(telemetry->start.allocations, &set, process->device);
     if (!allocation)
         return;
-    const uint64_t id = allocation_key(allocation, process->device);
+    const uint64_t id = allocations_key(allocation, process->device);
     struct tally *tally = tally_of(telemetry, id);
     if (!tally)
         return; /* out of memory: report it with the next answer */

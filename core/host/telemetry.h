@@ -19,8 +19,9 @@
 
 struct telemetry;
 
-/* Report the bytes that a partition's processes use on a device now, `id` being the share_key, and the additional time they
- * kept it busy since the last call. Called as well when their rest has changed. */
+/* Report the bytes that a partition's processes use on a device now, and the additional time they
+ * kept it busy since the last call; `id` is the share_key. Called as well when their rest has
+ * changed. */
 typedef void telemetry_usage_fn(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns);
 
 struct telemetry_start {

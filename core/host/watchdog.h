@@ -8,7 +8,7 @@
  * - unmanaged: a process uses a device outside of any live partition on that device. It is
  *   in no partition, or its partition is on another device or has ended;
  * - over-limit: the members of a partition use more of a device of it than its limit;
- * - unlimited: a member uses a device of its partition and charges nothing, on a device where programs
+ * - unlimited: a member uses a device of its partition and charges nothing there, though programs
  *   are limited when they allocate; or it charges far less than it uses, and its partition is above
  *   its limit: then it is only reported, and the steps are those of its partition. Found in every
  *   check, also with the policy `off`, which then only reports it; the other kinds only in a check

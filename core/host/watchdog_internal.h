@@ -42,7 +42,7 @@ struct violation {
 int watchdog_compare_processes(const void *a, const void *b);
 /* Sort processes and partitions; drop duplicate partitions. */
 void watchdog_sort(struct watchdog_sample *sample);
-/* Return a partition of a sorted sample on a device, or, if it is being ended, anywhere; or NULL. */
+/* Return a partition of a sorted sample on a device, or anywhere if it is being ended; or NULL. */
 struct watchdog_partition *watchdog_find_partition(const struct watchdog_sample *sample,
                                                    uint64_t id, uint32_t device);
 /* Return when the next step is due; INT64_MAX: never. */

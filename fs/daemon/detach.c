@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,4 +103,20 @@ void detach_notify(const char *lines)
     sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (struct sockaddr *)&address,
            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
     close(fd);
+}
+
+int detach_absolute(char *path, size_t size)
+{
+    char below[PATH_MAX];
+    if (path[0] == '/' || path[0] == '\0')
+        return 0;
+    if (!getcwd(below, sizeof(below)))
+        return -errno;
+    size_t length = strlen(below), more = strlen(path);
+    if (length + 1 + more >= size)
+        return -ENAMETOOLONG;
+    memmove(path + length + 1, path, more + 1);
+    memcpy(path, below, length);
+    path[length] = '/';
+    return 0;
 }

@@ -16,6 +16,8 @@ const struct option_row options_rows[] = {
     {"--state-dir", "DIR",
      "/var/lib/chronos for root, else $XDG_STATE_HOME/chronos or ~/.local/state/chronos",
      "keep the state in DIR, created if missing; only one mount at a time can use it"},
+    {"--config", "FILE", NULL,
+     "set the policy, the files of config/, from FILE at every start and reload"},
     {"--simulate", "DEVICES", NULL, "use simulated devices, as in 4x80G or 2x80G,24G"},
     {"--devices", "DEVICES", "all",
      "manage only these devices and leave the others alone: numbers, uuids or PCI addresses, "
@@ -26,6 +28,7 @@ const struct option_row options_rows[] = {
      "how to track the processes of a partition: by cgroup, or by their parents; auto uses cgroups "
      "where available"},
     {"-o", "OPTIONS", NULL, "mount options, separated by commas"},
+    {"--check-config", "FILE", NULL, "mount nothing; say whether --config would take FILE"},
     {"--restore-device-access", NULL, NULL,
      "mount nothing; restore the device nodes that a daemon which died left restricted by "
      "config/device_access"},
@@ -36,6 +39,7 @@ const struct option_row options_rows[] = {
     {"--version", NULL, NULL, "print the version"},
     {"--help", NULL, NULL, "print this help"},
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
+    {"-o config", "FILE", NULL, "as --config"},
     {"-o simulate", "DEVICES", NULL, "as --simulate; write \\, for a comma"},
     {"-o devices", "DEVICES", NULL, "as --devices"},
     {"-o store", "sqlite|memory", NULL, "as --store"},
@@ -88,6 +92,9 @@ static struct setting find_setting(struct options *options, const char *name)
 {
     if (strcmp(name, "state_dir") == 0 || strcmp(name, "--state-dir") == 0)
         return (struct setting){name, options->state_dir, sizeof(options->state_dir)};
+    if (strcmp(name, "config") == 0 || strcmp(name, "--config") == 0 ||
+        strcmp(name, "--check-config") == 0)
+        return (struct setting){name, options->config, sizeof(options->config)};
     if (strcmp(name, "simulate") == 0 || strcmp(name, "--simulate") == 0)
         return (struct setting){name, options->simulate, sizeof(options->simulate)};
     if (strcmp(name, "devices") == 0 || strcmp(name, "--devices") == 0)
@@ -209,6 +216,7 @@ static int take_long(struct options *options, struct arguments *arguments, const
     const char *value = word[length] == '=' ? word + length + 1 : take_value(arguments, "");
     if (!value)
         return message_set(-EINVAL, message, "%s needs a value.", name);
+    options->check_config |= strcmp(name, "--check-config") == 0;
     return set_value(&setting, value, message);
 }
 
@@ -246,7 +254,7 @@ static int finish(struct options *options, const struct arguments *arguments,
 {
     struct setting mount_point = {"the mount point", options->mount_point,
                                   sizeof(options->mount_point)};
-    if (options->help || options->version)
+    if (options->help || options->version || options->check_config)
         return 0;
     bool restores = options->restore_devacl || options->restore[0] != '\0';
     if (options->any_machine && options->restore[0] == '\0')
@@ -320,6 +328,7 @@ void options_print_help(FILE *file)
     fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
                   "       chronosfs --restore FILE [--any-machine] [--state-dir DIR]\n"
+                  "       chronosfs --check-config FILE\n"
                   "Mounts a tree of files through which users share GPUs.\n\n");
     for (const struct option_row *row = options_rows; row->name; row++) {
         char left[64], text[512];

@@ -34,6 +34,8 @@ struct options {
     char restore[PATH_MAX];     /* a backup to restore, mounting nothing; "": none */
     bool any_machine;           /* of another machine, too */
     char mount_point[PATH_MAX]; /* as given */
+    char config[PATH_MAX];      /* a file of settings; "": none */
+    bool check_config;          /* check the file and do nothing */
     char source[PATH_MAX];      /* what the mount table shows as the source */
     char state_dir[PATH_MAX];   /* "": the default */
     char simulate[1024];        /* "": real devices */

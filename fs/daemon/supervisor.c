@@ -177,6 +177,7 @@ static void handle_ready(struct state *state)
         return; /* it died: SIGCHLD follows */
     state->ready_ns = clock_monotonic_ns();
     state->failures = 0;
+    unsetenv(WORKER_SETTINGS);
     if (!state->stopping)
         state->kill_ns = 0;
     state->previous_program = fd_close(state->previous_program);
@@ -275,6 +276,8 @@ static void handle_signal(struct state *state)
         return;
     } else if (info.ssi_signo == SIGHUP && info.ssi_code != SI_KERNEL) {
         state->replacing = true;
+        if (state->given->reload)
+            state->given->reload(state->given->context);
         if (state->worker > 0 && state->ready_ns != 0)
             kill(state->worker, SIGHUP);
     } else { /* also SIGHUP from the terminal, which is gone */

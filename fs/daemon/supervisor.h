@@ -19,6 +19,8 @@ struct supervisor {
     const char *program_path;             /* SIGHUP opens a newer program here */
     /* Called once, when the tree is usable. A non-zero result stops the supervisor. */
     int (*ready)(void *context);
+    /* Called at SIGHUP, before the worker is replaced. NULL: nothing to do. */
+    void (*reload)(void *context);
     void *context;
     bool detached; /* stderr is closed once the tree is usable */
     int ready_ms;  /* a worker that is not ready by then counts as one that died */

@@ -17,7 +17,8 @@ static void forget_files(struct session *session, enum dir_kind dir, uint64_t ob
     }
 }
 
-static void forget_partition(struct session *session, uint64_t id)
+/* `links`: the one in `partitions`, and those in directories of devices. */
+static void forget_partition(struct session *session, uint64_t id, uint32_t links)
 {
     struct node partition = {.dir = DIR_PARTITION, .object = id};
     struct node in_list = {.dir = DIR_PARTITIONS, .object = id, .link = true};
@@ -26,7 +27,7 @@ static void forget_partition(struct session *session, uint64_t id)
         return;
     if (cached_has(set, &partition))
         session_forget_node(session, tree_node_id(&partition));
-    if (cached_has(set, &in_list))
+    for (in_list.share = 0; cached_has(set, &in_list) && in_list.share < links; in_list.share++)
         session_forget_node(session, tree_node_id(&in_list));
     forget_files(session, DIR_PARTITION, id, set);
 }
@@ -45,7 +46,7 @@ static bool forget(struct session *session, const struct engine_event *events, b
             continue;
         setting |= kind == EVENT_SETTING;
         if (kind != EVENT_SETTING)
-            forget_partition(session, events->after.id);
+            forget_partition(session, events->after.id, events->after.share_count);
     }
     if (setting) {
         forget_files(session, DIR_CONFIG, 0, UINT64_MAX);

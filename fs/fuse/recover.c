@@ -188,8 +188,10 @@ static int show_ended(struct restore *restore, const struct store_history *entry
 {
     struct tree *tree = &restore->server->tree;
     char line[STORE_LINE_MAX];
-    struct tree_ended ended = {.partition = &entry->partition,
-                               .device = index_of(restore, entry->devices[0]->key),
+    struct partition partition = entry->partition;
+    for (uint32_t i = 0; i < partition.share_count; i++)
+        partition.shares[i].device = index_of(restore, entry->devices[i]->key);
+    struct tree_ended ended = {.partition = &partition,
                                .start_wall_ns = entry->start_wall_ns,
                                .end_wall_ns = entry->end_wall_ns,
                                .how = entry->how,

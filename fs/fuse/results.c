@@ -10,6 +10,7 @@
 #include "server.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +20,12 @@
 /* Store usage reported by a driver; a partition that has ended needs no entry. */
 static void set_usage(struct tree *tree, const struct host_result *result)
 {
-    if (!engine_find(tree->engine, result->id))
+    const uint64_t id = share_key_id(result->id);
+    if (!engine_find(tree->engine, id))
         return;
     if (ledger_set_driver(tree->ledger, result->id, result->usage.bytes) ||
         ledger_add_busy(tree->ledger, result->id, result->usage.busy_more_ns))
-        log_say("Not enough memory to record the usage of p%llu.", (unsigned long long)result->id);
+        log_say("Not enough memory to record the usage of p%llu.", (unsigned long long)id);
     ledger_set_rest(tree->ledger, result->id, bookings_rest(tree->bookings, result->id));
 }
 
@@ -36,12 +38,26 @@ static void log_violation(const struct host_result *result)
                 (unsigned)result->note.partition.shares[0].device, result->message);
 }
 
+/* Name the device of a note about one of several of a partition: the line has all of them. */
+static void name_device(const struct tree *tree, const struct host_result *result, char *text,
+                        size_t size)
+{
+    const struct partition *noted = &result->note.partition;
+    const struct partition *partition = noted->id ? engine_find(tree->engine, noted->id) : NULL;
+    char on[24] = "";
+    if (partition && partition->share_count > 1 && noted->share_count == 1)
+        snprintf(on, sizeof(on), "on=gpu%u ", (unsigned)noted->shares[0].device);
+    snprintf(text, size, "%s%s", on, result->message);
+}
+
 static void note(struct server *server, const struct host_result *result)
 {
     struct tree *tree = &server->tree;
+    char details[ENGINE_VALUE_MAX + 24];
     log_violation(result);
+    name_device(tree, result, details, sizeof(details));
     int r = engine_note(tree->engine, tree->now_ns, &result->note.partition,
-                        tree->shared->admin_uid, result->note.word, result->message);
+                        tree->shared->admin_uid, result->note.word, details);
     if (r)
         log_say("Cannot record the event \"%s %s\": %s.", result->note.word, result->message,
                 strerror(-r));

@@ -25,6 +25,7 @@
  *   requests.c   keeps requests that are not answered for the next worker
  *   fair_queue.c whose turn it is
  *   busy_poll.c  how long to look for the next request
+ *   settings.c   makes the settings of a file, at the start
  */
 #ifndef CHRONOS_FUSE_SERVER_H
 #define CHRONOS_FUSE_SERVER_H
@@ -246,6 +247,8 @@ int submit_watch_clock(struct server *server);
 
 /* Read the clocks and end expired partitions. Call it before any decision. */
 void submit_tick(struct server *server);
+/* Count for `metrics` what there is now; again when the accounts of uids have changed. */
+void submit_count_all(struct server *server);
 /* Return whether a request must wait because the plan is not finished: it would do all that is left
  * at once, and others would wait for it. A session_waits_fn. */
 bool submit_waits(void *server, uint64_t node_id);

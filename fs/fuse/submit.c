@@ -121,6 +121,28 @@ static void send_policy(struct server *server)
         memcpy(&server->host_policy, policy, sizeof(*policy));
 }
 
+static uint32_t account_of(const void *names, uint32_t uid)
+{
+    return names_account(names, uid);
+}
+
+void submit_count_all(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    counters_begin(&tree->counters, tree->engine, tree->now_ns, account_of, tree->names);
+}
+
+static void count(struct tree *tree, const struct engine_event *event, bool taken_back)
+{
+    struct ledger_figures used;
+    ledger_get(tree->ledger, event->after.id, &used);
+    if (taken_back)
+        counters_take_back(&tree->counters, event, tree->now_ns, used.busy_ns, account_of,
+                           tree->names);
+    else
+        counters_event(&tree->counters, event, used.busy_ns, account_of, tree->names);
+}
+
 /* Log one event, and return its item for the store. */
 static struct store_item log_event(struct tree *tree, const struct engine_event *event, char *line)
 {
@@ -133,6 +155,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     event_log_skip(&tree->events, tree_line_silent(line));
     event_log_append(&tree->events, event->seq, event->before.change_seq,
                      tree_event_account(tree, event), line);
+    count(tree, event, false);
     if (!event_kind_is_end(event->kind))
         return item;
     char history[STORE_LINE_MAX];
@@ -142,7 +165,6 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     item.account = event->account;
     item.usage = (struct store_usage){.peak_bytes = used.peak_bytes, .gpu_ns = used.busy_ns};
     struct tree_ended ended = {.partition = p,
-                               .device = p->shares[0].device,
                                .start_wall_ns = p->start_ns + tree->offset_ns,
                                .end_wall_ns = p->end_ns + tree->offset_ns,
                                .how = event->kind,
@@ -282,6 +304,8 @@ static void take_back(struct server *server, const struct engine_event *events)
     event_log_truncate(&tree->events, events->seq);
     event_log_truncate(&tree->history, events->seq);
     follow_take_back(&server->handles, events->seq);
+    for (const struct engine_event *e = events; e; e = e->next)
+        count(tree, e, true);
     if (engine_revert(tree->engine, events)) {
         log_say("Cannot revert changes that could not be made durable; restarting from the state.");
         abort(); /* the next worker loads what is durable */

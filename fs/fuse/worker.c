@@ -12,6 +12,7 @@
 #include "fs/tree/caller.h"
 #include "fs/tree/names.h"
 #include "server.h"
+#include "settings.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -226,8 +227,10 @@ static void handle_failure(struct server *server)
 
 static void handle_names(struct server *server)
 {
-    if (names_collect(server->tree.names))
+    if (names_collect(server->tree.names)) {
         engine_set_accounts(server->tree.engine, account_of, server->tree.names);
+        submit_count_all(server);
+    }
     caller_find_admin_group(&server->tree);
 }
 
@@ -304,9 +307,11 @@ int worker_run(const struct worker_fds *fds)
         return worker_failure(r);
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
+    settings_make(server);
     caller_find_admin_group(&server->tree);
     submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
+    submit_count_all(server);
     submit_arm_next(server);
     /* Answer FUSE_INIT if no worker has. */
     r = session_start(server->session);

@@ -31,6 +31,10 @@ static inline int worker_failure(int r)
     return shortage_is(r) ? WORKER_SHORT : WORKER_FATAL;
 }
 
+/* The environment variable with the settings that the next worker has to make, lines NAME=VALUE; no
+ * longer there once a worker is ready. */
+#define WORKER_SETTINGS "CHRONOSFS_SETTINGS"
+
 /* Serve until it has to stop. Return an enum worker_exit. */
 int worker_run(const struct worker_fds *fds);
 

@@ -371,12 +371,13 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
     }
     if (r == -EPERM)
         snprintf(why.message, sizeof(why.message),
-                 "\"%.64s\" is part of the tree and cannot be removed.", name);
+                 node.share ? "\"%.64s\" is a link here; remove it in the directory partitions."
+                            : "\"%.64s\" is part of the tree and cannot be removed.",
+                 name);
     if (r == -ENOENT) {
         fuse_reply_err(req, ENOENT);
         return;
-    }
-    if (r) {
+    } else if (r) {
         refuse(&context, &node, 0, r, &why);
         return;
     }

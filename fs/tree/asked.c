@@ -51,6 +51,47 @@ static int check_access(struct tree *tree, struct write *write, uint32_t owner)
     return REFUSED_BUSY;
 }
 
+/* Check the devices that a request names: they exist, and the caller may write their file `new`. */
+static int check_named(const struct tree *tree, struct write *write, const request_devices *devices)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        uint32_t device = devices->device[i];
+        if (device >= tree->device_count)
+            return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                                  "There is no gpu%u; there are %u devices.", (unsigned)device,
+                                  (unsigned)tree->device_count);
+        if (write->caller.barred && write->caller.barred[device])
+            return message_refuse(
+                REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
+                "Permission denied: you cannot request partitions of gpu%u.", (unsigned)device);
+    }
+    return 0;
+}
+
+/* Read the words about devices. The file of a device is about that one alone. */
+static int read_devices(const struct tree *tree, struct write *write, struct asked *asked)
+{
+    const struct request *request = &asked->request;
+    const request_gpus *gpus = &request->gpus;
+    const char *word = gpus->count             ? "gpus="
+                       : request->prefer.count ? "prefer="
+                       : request->pack         ? "pack"
+                       : request->spread       ? "spread"
+                                               : NULL;
+    if (word && asked->creation.device != ENGINE_DEVICE_ANY)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "This file asks for gpu%u alone; write %s to the file new of the "
+                              "mount point.",
+                              (unsigned)asked->creation.device, word);
+    if (gpus->named.count == 1)
+        asked->creation.device = gpus->named.device[0];
+    asked->terms.gpus = gpus->count;
+    asked->terms.devices = gpus->named.count ? gpus->named.device : NULL;
+    asked->has_terms = asked->has_terms || gpus->count > 1;
+    int r = check_named(tree, write, &gpus->named);
+    return r ? r : check_named(tree, write, &request->prefer);
+}
+
 /* Whether the request can be granted only now. Then its class does not matter. */
 static bool is_plain(const struct request *request)
 {
@@ -127,7 +168,9 @@ int asked_read(struct tree *tree, struct write *write, uint32_t device, struct a
     if (!r)
         r = files_quota_group(tree, write, asked->request.group, asked->creation.owner_uid,
                               asked->creation.owner_gid, &asked->request.quota_group);
-    return r ? r : read_terms(tree, write, asked);
+    if (!r)
+        r = read_terms(tree, write, asked);
+    return r ? r : read_devices(tree, write, asked);
 }
 
 int asked_check(struct tree *tree, struct write *write, const struct asked *asked,

@@ -131,8 +131,12 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
 static void partition_attributes(const struct partition *partition, const struct tree *tree,
                                  const struct node *node, struct attributes *a)
 {
-    a->uid = partition->uid;
-    a->gid = partition->gid;
+    /* The links in directories of devices are not the owner's: in a sticky directory that all may
+     * write to, fs.protected_symlinks lets others follow only those of the directory's owner. */
+    if (!node->share) {
+        a->uid = partition->uid;
+        a->gid = partition->gid;
+    }
     a->mtime_ns = partition->end_ns + tree->offset_ns;
     a->ctime_ns = partition->created_wall_ns;
     if (node->link) {
@@ -143,7 +147,7 @@ static void partition_attributes(const struct partition *partition, const struct
     } else {
         /* Sticky: fusermount3 lets only the owner mount over it. */
         a->mode = S_IFDIR | partition->mode | (partition->mode & 0022 ? S_ISVTX : 0);
-        a->blocks = waits_is_pending(partition) ? 0 : partition->shares[0].memory_bytes / 512;
+        a->blocks = waits_is_pending(partition) ? 0 : partition_bytes(partition) / 512;
     }
 }
 
@@ -235,10 +239,10 @@ void tree_space(struct tree *tree, const struct node *node, struct space *ret_sp
 {
     struct space space = {0};
     const struct partition *partition = tree_partition(tree, node);
-    bool one = node->dir == DIR_DEVICE || partition;
-    uint32_t only = partition ? partition->shares[0].device : (uint32_t)node->object;
     for (uint32_t i = 0; i < tree->device_count; i++) {
-        if (one && i != only)
+        bool counts = partition ? tree_partition_is_on(partition, i)
+                                : node->dir != DIR_DEVICE || i == node->object;
+        if (!counts)
             continue;
         space.total_bytes += engine_device(tree->engine, i)->memory_bytes;
         space.free_bytes += engine_available(tree->engine, i, tree->now_ns);

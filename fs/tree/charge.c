@@ -3,6 +3,7 @@
 #include "charge.h"
 
 #include "caller.h"
+#include "charge_line.h"
 
 #include "core/base/array.h"
 #include "core/host/bookings.h"
@@ -26,6 +27,12 @@ static void publish(struct shared_handle *slot, uint64_t unique, uint64_t bytes)
     unsigned next = !(atomic_load_explicit(&slot->charge_at, memory_order_relaxed) & 1);
     slot->charges[next] = (struct shared_charge){.unique = unique, .bytes = bytes};
     atomic_store_explicit(&slot->charge_at, next, memory_order_release);
+}
+
+/* Return the number under which the charges of an open file are counted. */
+static uint64_t key_of(const struct shared_handle *slot, uint64_t id)
+{
+    return slot->share ? share_key(id, SHARE_MAX, slot->share - 1) : id;
 }
 
 /* Return whether the opener could open the file now. It counts as a member of the group that the
@@ -53,10 +60,13 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
     slot->opener_member = slot->opener_gid = 0;
     slot->answer = 0;
     slot->process = 0;
+    slot->share = 0;
     if (!partition)
         return -ENODEV;
     int32_t process = caller_process(opener->pid);
-    int r = bookings_open(tree->bookings, partition->id, process);
+    int r = partition->share_count > 1 /* its first line says where */
+                ? 0
+                : bookings_open(tree->bookings, partition->id, process);
     if (r)
         return r;
     slot->process = process;
@@ -75,54 +85,54 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
 
 static void charge(struct tree *tree, const struct shared_handle *slot, uint64_t id, uint64_t bytes)
 {
-    ledger_charge(tree->ledger, id, bytes);
-    bookings_add(tree->bookings, id, slot->process, bytes);
+    ledger_charge(tree->ledger, key_of(slot, id), bytes);
+    bookings_add(tree->bookings, key_of(slot, id), slot->process, bytes);
 }
 
 static void give_back(struct tree *tree, const struct shared_handle *slot, uint64_t id,
                       uint64_t bytes)
 {
-    ledger_release(tree->ledger, id, bytes);
-    bookings_subtract(tree->bookings, id, slot->process, bytes);
+    ledger_release(tree->ledger, key_of(slot, id), bytes);
+    bookings_subtract(tree->bookings, key_of(slot, id), slot->process, bytes);
 }
 
-/* Parse a sign followed by digits. */
-static int parse(const struct write *write, char *ret_sign, uint64_t *ret_bytes)
+/* Let the open file charge a share from now on. 0 or -ENOMEM. */
+static int bind(struct tree *tree, const struct partition *partition, struct shared_handle *slot,
+                uint32_t index)
 {
-    const char *text = write->text;
-    uint64_t bytes = 0;
-    size_t at = 1;
-    if (write->length < 2 || (text[0] != '+' && text[0] != '-'))
-        return REFUSED_INVALID;
-    for (; at < write->length && text[at] >= '0' && text[at] <= '9'; at++)
-        if (__builtin_mul_overflow(bytes, 10, &bytes) ||
-            __builtin_add_overflow(bytes, (uint64_t)(text[at] - '0'), &bytes))
-            return REFUSED_INVALID;
-    *ret_sign = text[0];
-    *ret_bytes = bytes;
-    return at == write->length ? 0 : REFUSED_INVALID;
+    if (partition->share_count == 1 || slot->share)
+        return 0;
+    int r =
+        bookings_open(tree->bookings, share_key(partition->id, SHARE_MAX, index), slot->process);
+    if (!r)
+        slot->share = index + 1;
+    return r;
 }
 
-/* Return whether the partition has this many bytes left, and say it if not. */
+/* Return whether the share has this many bytes left, and say it if not. */
 static bool fits(struct tree *tree, const struct partition *partition, struct write *write,
                  uint64_t rest_bytes, uint64_t claimed_bytes, uint64_t bytes)
 {
+    const struct share *share =
+        &partition->shares[write->handle->share ? write->handle->share - 1 : 0];
     struct ledger_figures figures;
-    ledger_get(tree->ledger, partition->id, &figures);
-    uint64_t limit = partition->shares[0].memory_bytes, charged = figures.charged_bytes;
+    ledger_get(tree->ledger, key_of(write->handle, partition->id), &figures);
+    uint64_t limit = share->memory_bytes, charged = figures.charged_bytes;
     uint64_t left = charged < limit ? limit - charged : 0;
     left = rest_bytes < left ? left - rest_bytes : 0;
     if (bytes - claimed_bytes <= left)
         return true;
-    char rest[64] = "";
+    char rest[64] = "", of[32] = "";
+    if (partition->share_count > 1)
+        snprintf(of, sizeof(of), " on gpu%u", (unsigned)share->device);
     if (rest_bytes)
         snprintf(rest, sizeof(rest), ", its programs use %llu more",
                  (unsigned long long)rest_bytes);
     snprintf(write->why.message, sizeof(write->why.message),
-             "Cannot charge %llu bytes: %llu of the %llu bytes of p%llu are charged%s, %llu "
+             "Cannot charge %llu bytes: %llu of the %llu bytes of p%llu%s are charged%s, %llu "
              "are left.",
              (unsigned long long)bytes, (unsigned long long)charged, (unsigned long long)limit,
-             (unsigned long long)partition->id, rest, (unsigned long long)left);
+             (unsigned long long)partition->id, of, rest, (unsigned long long)left);
     return false;
 }
 
@@ -132,7 +142,7 @@ static int fit(struct tree *tree, const struct partition *partition, struct writ
                struct shared_charge current, uint64_t bytes)
 {
     const struct shared_handle *slot = write->handle;
-    const uint64_t id = partition->id;
+    const uint64_t id = key_of(slot, partition->id);
     int r = ledger_reserve(tree->ledger, id);
     if (r)
         return r;
@@ -152,7 +162,8 @@ static int fit(struct tree *tree, const struct partition *partition, struct writ
     return 0;
 }
 
-static int add(struct tree *tree, struct write *write, struct shared_charge current, uint64_t bytes)
+static int add(struct tree *tree, struct write *write, struct shared_charge current,
+               const struct charge_line *line)
 {
     const struct partition *partition = tree_partition(tree, write->node);
     char *message = write->why.message;
@@ -175,13 +186,25 @@ static int add(struct tree *tree, struct write *write, struct shared_charge curr
             (unsigned long long)partition->id);
         return -EPERM;
     }
+    uint32_t index;
     int r = waits_check(tree, partition, &write->why);
-    return r ? r : fit(tree, partition, write, current, bytes);
+    if (!r)
+        r = charge_line_share(partition, write, line->device, &index);
+    if (!r)
+        r = bind(tree, partition, write->handle, index);
+    return r ? r : fit(tree, partition, write, current, line->bytes);
 }
 
 /* Works even after the end of the partition. */
-static int release(struct tree *tree, struct write *write, uint64_t own_bytes, uint64_t bytes)
+static int release(struct tree *tree, struct write *write, uint64_t own_bytes,
+                   const struct charge_line *line)
 {
+    const struct partition *partition = tree_partition(tree, write->node);
+    uint64_t bytes = line->bytes;
+    uint32_t index;
+    int r = partition ? charge_line_share(partition, write, line->device, &index) : 0;
+    if (r)
+        return r;
     if (bytes > own_bytes) {
         snprintf(write->why.message, sizeof(write->why.message),
                  "Cannot release %llu bytes: this open file has charged %llu.",
@@ -196,13 +219,12 @@ static int release(struct tree *tree, struct write *write, uint64_t own_bytes, u
 int charge_store(struct tree *tree, struct write *write)
 {
     struct shared_charge current = charge_of(write->handle);
-    uint64_t bytes;
-    char sign;
+    struct charge_line line;
     write->outcome = WRITE_AT_ONCE;
     /* Writes are executed and answered one by one, so only the last one can be unanswered. */
     if (current.unique == write->unique)
         return 0;
-    int r = parse(write, &sign, &bytes);
+    int r = charge_line_parse(write, &line);
     if (r) {
         snprintf(write->why.message, sizeof(write->why.message),
                  "\"%.32s\" is not a charge; write +4096 to charge 4096 bytes, -4096 to release "
@@ -210,8 +232,8 @@ int charge_store(struct tree *tree, struct write *write)
                  write->text);
         return r;
     }
-    return sign == '+' ? add(tree, write, current, bytes)
-                       : release(tree, write, current.bytes, bytes);
+    return line.sign == '+' ? add(tree, write, current, &line)
+                            : release(tree, write, current.bytes, &line);
 }
 
 void charge_close(struct tree *tree, const struct shared_handle *slot)
@@ -220,9 +242,10 @@ void charge_close(struct tree *tree, const struct shared_handle *slot)
     struct node node;
     if ((!bytes && !slot->process) || !tree_node_from_id(slot->node - 1, &node))
         return;
+    const uint64_t key = key_of(slot, node.object);
     give_back(tree, slot, node.object, bytes);
-    bookings_close(tree->bookings, node.object, slot->process);
-    ledger_set_rest(tree->ledger, node.object, bookings_rest(tree->bookings, node.object));
+    bookings_close(tree->bookings, key, slot->process);
+    ledger_set_rest(tree->ledger, key, bookings_rest(tree->bookings, key));
 }
 
 /* Read pids, a line each, in ascending order. Return how many; *ret_list is for the caller to free,
@@ -315,14 +338,18 @@ int charge_restore(struct tree *tree, const struct handles *handles)
         const struct shared_handle *slot = &handles->slots[i];
         uint64_t bytes = slot->node ? charge_of(slot).bytes : 0;
         int32_t process = slot->node ? slot->process : 0;
+        const struct partition *partition;
         struct node node;
         /* The charge of an ended partition does not matter. */
         if ((!bytes && !process) || !tree_node_from_id(slot->node - 1, &node) ||
-            !tree_partition(tree, &node))
+            !(partition = tree_partition(tree, &node)))
             continue;
-        int r = ledger_reserve(tree->ledger, node.object);
+        if (partition->share_count > 1 && !slot->share)
+            continue;
+        const uint64_t key = key_of(slot, node.object);
+        int r = ledger_reserve(tree->ledger, key);
         if (!r)
-            r = bookings_open(tree->bookings, node.object, process);
+            r = bookings_open(tree->bookings, key, process);
         if (r)
             return r;
         charge(tree, slot, node.object, bytes);

@@ -16,10 +16,12 @@
  * partition: then set opener_member, and each writer must belong to it. -ENODEV: it has ended. */
 int charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
                 struct shared_handle *slot);
-/* "+4096" charges bytes, "-4096" releases them. 0 or, with nothing charged: REFUSED_NO_SPACE above
- * memory_limit; REFUSED_INVALID for a syntax error, or if the file has charged less; -EPERM if the
- * opener lost access to the partition; -ETIMEDOUT if the partition ended; -ENOMEM. A write
- * that a dead worker has executed is not executed again. */
+/* "+4096" charges bytes, "-4096" releases them. In a partition with several devices the first line
+ * says which one the open file is for, "+4096 gpu1"; in another it may. 0 or, with nothing charged:
+ * REFUSED_NO_SPACE above memory_limit; REFUSED_INVALID for a syntax error, a device that it is not
+ * for, or if the file has charged less; -EPERM if the opener lost access to the partition;
+ * -ETIMEDOUT if the partition ended; -ENOMEM. A write that a dead worker has executed is not
+ * executed again. */
 int charge_store(struct tree *tree, struct write *write);
 /* Release the charge of a file whose last descriptor was closed, or that is not opened after all.
  * Works for files of every kind. */

@@ -52,9 +52,9 @@ static const struct host_device *host_device(const struct tree *tree, uint32_t d
     return device < host->device_count ? &host->device[device] : &unknown;
 }
 
-static struct mechanisms find_mechanisms(struct tree *tree, const struct partition *partition)
+static struct mechanisms find_mechanisms(struct tree *tree, const struct share *share)
 {
-    uint32_t device = partition->shares[0].device;
+    uint32_t device = share->device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
     const struct gpu_vendor *vendor =
         device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
@@ -95,11 +95,11 @@ static const char *why_no_layer(const struct tree *tree, uint32_t device)
 }
 
 /* Explain what CUDA programs are not limited in. */
-static void print_why_cuda(const struct tree *tree, const struct partition *partition,
+static void print_why_cuda(const struct tree *tree, const struct share *share,
                            const struct mechanisms *has, struct strbuf *out)
 {
     const struct gpu_survey *survey = &tree->shared->survey;
-    uint64_t context = files_device_context(tree, partition->shares[0].device);
+    uint64_t context = files_device_context(tree, share->device);
     if (!has->cuda)
         return;
     if (!tree->shared->cuda_shim[0])
@@ -114,7 +114,7 @@ static void print_why_cuda(const struct tree *tree, const struct partition *part
                      survey->unknown);
     if (survey->note[0])
         strbuf_print(out, "# memory: %s\n", survey->note);
-    if (has->shim && context > partition->shares[0].memory_bytes)
+    if (has->shim && context > share->memory_bytes)
         strbuf_print(out,
                      "# memory: CUDA programs cannot start here: a context takes %llu MiB, "
                      "more than the partition has.\n",
@@ -125,13 +125,14 @@ static void print_why_cuda(const struct tree *tree, const struct partition *part
 }
 
 static void print_why(struct tree *tree, const struct partition *partition,
-                      const struct mechanisms *has, struct strbuf *out)
+                      const struct share *share, struct strbuf *out)
 {
     const struct host_state *host = tree->host_state;
-    uint32_t device = partition->shares[0].device;
+    const struct mechanisms found = find_mechanisms(tree, share), *has = &found;
+    uint32_t device = share->device;
     const struct policy *policy = engine_policy(tree->engine);
     const struct host_device *known = host_device(tree, device);
-    print_why_cuda(tree, partition, has, out);
+    print_why_cuda(tree, share, has, out);
     if (!has->limited_by && !has->shim)
         strbuf_print(out, "# memory: No layer limits memory on this device: %s.\n",
                      why_no_layer(tree, device));
@@ -159,13 +160,51 @@ static void print_why(struct tree *tree, const struct partition *partition,
                           "can be restricted.\n");
 }
 
+/* Leave in `has` what each device of the partition has. */
+static void find_common(struct tree *tree, const struct partition *partition,
+                        struct mechanisms *has, bool *ret_restricted)
+{
+    *has = find_mechanisms(tree, &partition->shares[0]);
+    *ret_restricted = host_device(tree, partition->shares[0].device)->restricted;
+    for (uint32_t i = 1; i < partition->share_count; i++) {
+        const struct mechanisms other = find_mechanisms(tree, &partition->shares[i]);
+        has->layer = has->layer && other.layer && has->limited_by == other.limited_by;
+        has->shim = has->shim && other.shim;
+        has->metered = has->metered && other.metered;
+        has->ends = has->ends && other.ends;
+        *ret_restricted &= host_device(tree, partition->shares[i].device)->restricted;
+    }
+}
+
+/* Explain the first device, and others for which something else holds. */
+static void print_whys(struct tree *tree, const struct partition *partition, struct strbuf *out)
+{
+    struct strbuf first = {.data = NULL}, other = first;
+    print_why(tree, partition, &partition->shares[0], &first);
+    strbuf_add(out, first.data, first.length);
+    for (uint32_t i = 1; i < partition->share_count; i++) {
+        strbuf_clear(&other);
+        print_why(tree, partition, &partition->shares[i], &other);
+        if (other.length == first.length &&
+            (!other.length || !memcmp(other.data, first.data, other.length)))
+            continue;
+        strbuf_print(out, "# gpu%u:\n", (unsigned)partition->shares[i].device);
+        strbuf_add(out, other.data, other.length);
+    }
+    out->failed |= first.failed | other.failed;
+    strbuf_free(&first);
+    strbuf_free(&other);
+}
+
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
     const struct host_state *host = tree->host_state;
     const struct host_device *known = host_device(tree, partition->shares[0].device);
-    struct mechanisms has = find_mechanisms(tree, partition);
+    struct mechanisms has;
+    bool restricted;
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 
+    find_common(tree, partition, &has, &restricted);
     add(&memory, has.shim && !tree->shared->survey.unknown[0], "cuda-shim");
     add(&memory, has.layer, has.limited_by);
     add(&memory, has.ends && partition->uid, "watchdog");
@@ -173,7 +212,7 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
     strbuf_print(out, "compute none\n");
     add(&devices, has.shim, "cuda-shim");
     add(&devices, has.layer, has.limited_by);
-    add(&devices, known->restricted, "device-access");
+    add(&devices, restricted, "device-access");
     add(&devices, has.ends && has.others, "watchdog");
     print(out, "devices", &devices);
     add(&processes, host->processes[0], host->processes);
@@ -183,5 +222,5 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
         add(&accounting, true, known->backend);
     print(out, "accounting", &accounting);
     print_expiry(tree, partition, &has, out);
-    print_why(tree, partition, &has, out);
+    print_whys(tree, partition, out);
 }

@@ -20,9 +20,9 @@
 typedef bool value_fn(struct tree *tree, const struct partition *partition, char *text);
 
 static const struct gpu_device *device_of(const struct tree *tree,
-                                          const struct partition *partition)
+                                          const struct partition *partition, uint32_t share)
 {
-    return &tree->devices[partition->shares[0].device];
+    return &tree->devices[partition->shares[share].device];
 }
 
 static bool is_by(const struct gpu_device *device, const char *vendor)
@@ -30,10 +30,27 @@ static bool is_by(const struct gpu_device *device, const char *vendor)
     return !strncasecmp(device->vendor, vendor, strlen(vendor));
 }
 
-static bool print_directory(struct tree *tree, const struct partition *partition, char *text)
+/* Where it is on its first device. */
+static void print_place(struct tree *tree, const struct partition *partition, uint32_t share,
+                        char *text, size_t size)
 {
-    snprintf(text, VALUE_MAX, "%s/gpu%u/p%llu", tree->shared->mount_point,
-             (unsigned)partition->shares[0].device, (unsigned long long)partition->id);
+    snprintf(text, size, "%s/gpu%u/p%llu", tree->shared->mount_point,
+             (unsigned)partition->shares[share].device, (unsigned long long)partition->id);
+}
+
+/* A directory for each device, by which shims know it. Those that do not fit are left out: programs
+ * get nothing of these devices then. */
+static bool print_directories(struct tree *tree, const struct partition *partition, char *text)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        char place[PATH_MAX + 40];
+        print_place(tree, partition, i, place, sizeof(place));
+        size_t length = strlen(place);
+        if (used + length + 2 > VALUE_MAX)
+            break;
+        used += (size_t)snprintf(text + used, VALUE_MAX - used, "%s%s", i ? ":" : "", place);
+    }
     return true;
 }
 
@@ -52,15 +69,31 @@ static bool print_opencl_layer(struct tree *tree, const struct partition *partit
     return *text;
 }
 
-/* Never a number: CUDA and its management library do not order devices alike. */
-static bool print_cuda(struct tree *tree, const struct partition *partition, char *text)
+/* Whether a framework sees a device, which it knows by its uuid. */
+typedef bool sees_fn(const struct gpu_device *device);
+
+/* Print the uuids of the devices that a framework sees. Never numbers: CUDA and its management
+ * library do not order devices alike. */
+static bool print_uuids(struct tree *tree, const struct partition *partition, sees_fn *sees,
+                        char *text)
 {
-    const struct gpu_device *device = device_of(tree, partition);
-    snprintf(text, VALUE_MAX, "%s", device->uuid);
-    return gpu_is_cuda(device);
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        const struct gpu_device *device = device_of(tree, partition, i);
+        if (sees(device) && used < VALUE_MAX)
+            used += (size_t)snprintf(text + used, VALUE_MAX - used, "%s%s", used ? "," : "",
+                                     device->uuid);
+    }
+    return used > 0;
 }
 
-/* Only where CUDA sees the device: it is loaded into every program. */
+static bool print_cuda(struct tree *tree, const struct partition *partition, char *text)
+{
+    return print_uuids(tree, partition, gpu_is_cuda, text);
+}
+
+/* Only where CUDA sees a device: it is loaded into every program. */
 static bool print_cuda_shim(struct tree *tree, const struct partition *partition, char *text)
 {
     if (!print_cuda(tree, partition, text))
@@ -70,12 +103,16 @@ static bool print_cuda_shim(struct tree *tree, const struct partition *partition
 }
 
 /* ROCm knows its devices by GPU- and the 16 digits of the card's unique id. */
+static bool is_rocm(const struct gpu_device *device)
+{
+    const char *uuid = device->uuid;
+    return (is_by(device, "AMD") || is_by(device, "Advanced Micro Devices")) &&
+           !strncmp(uuid, "GPU-", 4) && strspn(uuid + 4, "0123456789abcdef") == 16 && !uuid[20];
+}
+
 static bool print_rocm(struct tree *tree, const struct partition *partition, char *text)
 {
-    const struct gpu_device *device = device_of(tree, partition);
-    snprintf(text, VALUE_MAX, "%s", device->uuid);
-    return (is_by(device, "AMD") || is_by(device, "Advanced Micro Devices")) &&
-           !strncmp(text, "GPU-", 4) && strspn(text + 4, "0123456789abcdef") == 16 && !text[20];
+    return print_uuids(tree, partition, is_rocm, text);
 }
 
 static bool has_frameworks(struct tree *tree, const struct partition *partition, char *text)
@@ -83,19 +120,24 @@ static bool has_frameworks(struct tree *tree, const struct partition *partition,
     return print_cuda(tree, partition, text) || print_rocm(tree, partition, text);
 }
 
-/* The share in millionths, rounded down. Where the shim has the framework see the partition as a
- * whole device, it would be a share of a share. */
+/* The least share in millionths, rounded down. Where the shim has the framework see the partition
+ * as a whole device, it would be a share of a share. */
 static bool print_share(struct tree *tree, const struct partition *partition, char *text)
 {
     if (print_cuda_shim(tree, partition, text))
         return false;
     const uint64_t million = 1000000;
-    uint64_t bytes = partition->shares[0].memory_bytes,
-             total = device_of(tree, partition)->memory_bytes;
-    if (!has_frameworks(tree, partition, text) || !total)
+    uint64_t ppm = UINT64_MAX;
+    if (!has_frameworks(tree, partition, text))
         return false;
-    uint64_t ppm =
-        total > UINT64_MAX / million ? bytes / (total / million + 1) : bytes * million / total;
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        uint64_t bytes = partition->shares[i].memory_bytes,
+                 total = device_of(tree, partition, i)->memory_bytes;
+        uint64_t part = !total                         ? 0
+                        : total > UINT64_MAX / million ? bytes / (total / million + 1)
+                                                       : bytes * million / total;
+        ppm = part < ppm ? part : ppm;
+    }
     snprintf(text, VALUE_MAX, ppm < million ? "0.%06u" : "1", (unsigned)ppm);
     return ppm > 0;
 }
@@ -113,7 +155,7 @@ static const struct {
     value_fn *print;
     const char *separators; /* of a list: others' entries stay, behind this one; NULL: no list */
 } variables[] = {
-    {"CHRONOS_PARTITION", print_directory, NULL},
+    {"CHRONOS_PARTITION", print_directories, NULL},
     {"CHRONOS_UNREACHABLE", print_unreachable, NULL},
     {"OPENCL_LAYERS", print_opencl_layer, ":"},
     {"LD_PRELOAD", print_cuda_shim, ": "},
@@ -172,8 +214,8 @@ void env_print(struct tree *tree, const struct partition *partition, struct strb
     }
     /* Last, so that sourcing returns its exit status. >> works in every shell, also under set -C.
      */
-    print_directory(tree, partition, text);
-    strncat(text, "/procs", sizeof(text) - strlen(text) - 1);
+    print_place(tree, partition, 0, text, sizeof(text) - sizeof("/procs"));
+    strcat(text, "/procs");
     strbuf_print(out, "echo 0 >> ");
     print_quoted(text, out);
     strbuf_print(out, "\n");

@@ -40,6 +40,20 @@ static void copy_user(struct tree *tree, uint32_t uid, char name[72])
     snprintf(name, 72, "%s", names_user(tree->names, uid));
 }
 
+void tree_devices_text(const struct partition *partition, char text[static TREE_DEVICES_TEXT_MAX])
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        uint32_t device = partition->shares[i].device;
+        const char *comma = i ? "," : "";
+        used += (size_t)(device == ENGINE_DEVICE_ANY
+                             ? snprintf(text + used, TREE_DEVICES_TEXT_MAX - used, "%s-", comma)
+                             : snprintf(text + used, TREE_DEVICES_TEXT_MAX - used, "%sgpu%u", comma,
+                                        (unsigned)device));
+    }
+}
+
 /* Format what this kind of event adds to its line. */
 static void print_details(struct tree *tree, const struct engine_event *event, char *text,
                           size_t size)
@@ -53,8 +67,8 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         if (waits_is_pending(p))
             strbuf_time(tree_shown_ns(tree, p->start_ns), start);
         snprintf(text, size, " memory=%llu%s%s expires=%s%s%s",
-                 (unsigned long long)p->shares[0].memory_bytes, *start ? " start=" : "", start,
-                 time, *p->name ? " name=" : "", p->name);
+                 (unsigned long long)partition_bytes(p), *start ? " start=" : "", start, time,
+                 *p->name ? " name=" : "", p->name);
         break;
     case EVENT_STARTED:
         strbuf_time(tree_shown_ns(tree, p->end_ns), time);
@@ -62,7 +76,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
                  (long long)((event->at_ns - event->waiting_before.asked_ns) / NS_PER_SECOND));
         break;
     case EVENT_RESIZED:
-        snprintf(text, size, " memory=%llu", (unsigned long long)p->shares[0].memory_bytes);
+        snprintf(text, size, " memory=%llu", (unsigned long long)partition_bytes(p));
         break;
     case EVENT_EXTENDED:
     case EVENT_SHORTENED:
@@ -98,7 +112,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size)
 {
     char time[STRBUF_TIME_MAX], details[192], by[72], name[72];
-    char id[24] = "", device[24] = "", user[80] = "";
+    char id[24] = "", device[TREE_DEVICES_TEXT_MAX + 8] = "", user[80] = "";
     strbuf_time_us(event->at_ns + tree->offset_ns, time);
     copy_user(tree, event->by_uid, by);
     if (event->kind == EVENT_SETTING) {
@@ -113,8 +127,11 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
         snprintf(user, sizeof(user), " user=%s", name);
     if (event->after.id)
         snprintf(id, sizeof(id), " p%llu", (unsigned long long)event->after.id);
-    if (event->after.share_count)
-        snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.shares[0].device);
+    if (event->after.share_count) {
+        char devices[TREE_DEVICES_TEXT_MAX];
+        tree_devices_text(&event->after, devices);
+        snprintf(device, sizeof(device), " device=%s", devices);
+    }
     snprintf(line, size, "%llu %s %s%s%s%s%s by=%s", (unsigned long long)event->seq, time,
              kind_word(event), id, device, user, details, by);
 }
@@ -156,18 +173,18 @@ uint64_t tree_line_silent(const char *line)
 void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size)
 {
     const struct partition *p = ended->partition;
-    char start[STRBUF_TIME_MAX], end[STRBUF_TIME_MAX], by[72], user[72], device[16] = "-";
+    char start[STRBUF_TIME_MAX], end[STRBUF_TIME_MAX], by[72], user[72];
+    char devices[TREE_DEVICES_TEXT_MAX];
     unsigned long long gpu_ms = ended->gpu_ns / 1000000;
     strbuf_time(ended->start_wall_ns, start);
     strbuf_time(ended->end_wall_ns, end);
     copy_user(tree, p->uid, user);
     copy_user(tree, ended->by_uid, by);
-    if (ended->device != ENGINE_DEVICE_ANY)
-        snprintf(device, sizeof(device), "gpu%u", (unsigned)ended->device);
+    tree_devices_text(p, devices);
     snprintf(line, size,
              "p%llu device=%s user=%s memory=%llu memory_peak=%llu gpu_time=%llu.%03llu start=%s "
              "end=%s how=%s by=%s%s%s",
-             (unsigned long long)p->id, device, user, (unsigned long long)p->shares[0].memory_bytes,
+             (unsigned long long)p->id, devices, user, (unsigned long long)partition_bytes(p),
              (unsigned long long)ended->peak_bytes, gpu_ms / 1000, gpu_ms % 1000, start, end,
              kind_names[ended->how], by, *p->name ? " name=" : "", p->name);
 }

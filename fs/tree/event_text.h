@@ -7,6 +7,10 @@
 
 struct tree;
 
+/* Print the devices of a partition: "gpu0,gpu2". */
+#define TREE_DEVICES_TEXT_MAX (SHARE_MAX * sizeof("gpu1234567,"))
+void tree_devices_text(const struct partition *partition, char text[static TREE_DEVICES_TEXT_MAX]);
+
 /* Format an event as a line of the event log. */
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size);
 
@@ -20,8 +24,7 @@ uint64_t tree_line_silent(const char *line);
 
 /* What the history shows of a partition that ended. */
 struct tree_ended {
-    const struct partition *partition;
-    uint32_t device; /* index; ENGINE_DEVICE_ANY: the device is gone */
+    const struct partition *partition; /* device ENGINE_DEVICE_ANY: it is gone */
     int64_t start_wall_ns, end_wall_ns;
     enum event_kind how;
     uint32_t by_uid;

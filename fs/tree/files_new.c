@@ -4,6 +4,7 @@
 
 #include "asked.h"
 #include "caller.h"
+#include "event_text.h"
 #include "repeats.h"
 #include "suggestions.h"
 #include "waits.h"
@@ -38,15 +39,17 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
 static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
-    char size[32], when[40];
+    char size[32], when[40], devices[TREE_DEVICES_TEXT_MAX];
     if (waits_is_pending(partition)) {
         waits_reason(tree, partition, write->why.message, sizeof(write->why.message));
         return;
     }
     units_size_text(partition->shares[0].memory_bytes, size, sizeof(size));
+    tree_devices_text(partition, devices);
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
-    snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s.",
-             (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
+    snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of %s%s until %s.",
+             (unsigned long long)partition->id, size, partition->share_count > 1 ? "each of " : "",
+             devices, when);
 }
 
 static int create(struct tree *tree, struct write *write, struct asked *asked)
@@ -59,7 +62,7 @@ static int create(struct tree *tree, struct write *write, struct asked *asked)
                : engine_create(tree->engine, call, &asked->creation, &write->result);
 }
 
-int files_new_store(struct tree *tree, struct write *write, uint32_t device)
+static int store(struct tree *tree, struct write *write, uint32_t device)
 {
     struct asked asked;
     int r = asked_read(tree, write, device, &asked);
@@ -75,6 +78,13 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
     if (!asked.start_count)
         report_granted(tree, write);
     return 0;
+}
+
+int files_new_store(struct tree *tree, struct write *write, uint32_t device)
+{
+    int r = store(tree, write, device);
+    counters_request(&tree->counters, r);
+    return r;
 }
 
 int files_new_show_suggest(struct tree *tree, const struct node *node, uint32_t uid,

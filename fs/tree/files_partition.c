@@ -3,8 +3,10 @@
 #include "charge.h"
 #include "enforcement.h"
 #include "env.h"
+#include "event_text.h"
 #include "files.h"
 #include "files_members.h"
+#include "files_shares.h"
 #include "members.h"
 #include "waits.h"
 
@@ -99,28 +101,9 @@ SHOW(creator)
 SHOW(device)
 {
     PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "gpu%u\n", (unsigned)partition->shares[0].device);
-    return 0;
-}
-
-/* Print the fewest digits that give exactly this many bytes when written back. */
-SHOW(fraction)
-{
-    PARTITION_OR_GONE(tree, node);
-    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
-    struct amount amount = {.is_share = true, .scale = 1};
-    int decimals = 0;
-    for (; decimals <= 18; decimals++, amount.scale *= 10) {
-        amount.digits =
-            units_fraction_digits(partition->shares[0].memory_bytes, total, amount.scale);
-        if (decimals == 18 ||
-            units_amount_bytes(&amount, total) == partition->shares[0].memory_bytes)
-            break;
-    }
-    if (amount.digits >= amount.scale)
-        strbuf_print(out, "1\n");
-    else
-        strbuf_print(out, "0.%0*llu\n", decimals, (unsigned long long)amount.digits);
+    char devices[TREE_DEVICES_TEXT_MAX];
+    tree_devices_text(partition, devices);
+    strbuf_print(out, "%s\n", devices);
     return 0;
 }
 
@@ -203,6 +186,7 @@ SHOW(summary)
         r = row->show(tree, &file, uid, out);
     }
     strbuf_print(out, "device_name=%s\n", tree->devices[partition->shares[0].device].name);
+    files_shares_summary(tree, partition, out);
     return r;
 }
 
@@ -258,30 +242,6 @@ static int store_name(struct tree *tree, struct write *write)
 {
     return engine_rename(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
                          write->node->object, write->text);
-}
-
-static int store_fraction(struct tree *tree, struct write *write)
-{
-    const struct partition *partition = tree_partition(tree, write->node);
-    struct amount amount;
-    int r = units_parse_amount(write->text, write->length, &amount, write->why.message,
-                               sizeof(write->why.message));
-    if (r)
-        return r;
-    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
-    uint64_t bytes = units_amount_bytes(&amount, total),
-             charged = usage_of(tree, partition).charged_bytes;
-    bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
-    if (may && bytes < charged && bytes < partition->shares[0].memory_bytes) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "p%llu cannot shrink to %llu bytes: its programs have charged %llu. They must "
-                 "release some or end first.",
-                 (unsigned long long)partition->id, (unsigned long long)bytes,
-                 (unsigned long long)charged);
-        return REFUSED_BUSY;
-    }
-    return engine_resize(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
-                         bytes);
 }
 
 void files_end_message(const struct tree *tree, const struct partition *partition,
@@ -406,15 +366,20 @@ const struct file_row files_partition[] = {
 #include "core/engine/partition.def"
     {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid of the creator"},
     {"summary", 0444, FRESH_NEVER, show_summary,
-     .doc = "the values of the files above and the name of the device as NAME=VALUE, one per line, "
-            "all of one moment; it does not ask the driver for use, as memory_used does"},
+     .doc =
+         "the values of the files above and the name of the (first) device as NAME=VALUE, one per "
+         "line, all of one moment; with several devices also memory_limit and memory_used of "
+         "each, as `gpu0.memory_limit`; it does not ask the driver for use, as memory_used does"},
+    {"devices", 0444, FRESH_NEVER, files_shares_show, .live = LIVE_USAGE,
+     .doc = "a line for each of its devices: the device, memory limit, memory in use, peak and "
+            "charged, in bytes, and the seconds that the device worked for its programs"},
     {"reason", 0444, FRESH_NEVER, show_reason,
      .doc = "what it waits for, who stands in the way, and until when, as a message"},
     {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open, .guests = true,
      .doc =
          "bytes that programs have charged; write `+4096` to charge that many to this open file, "
-         "`-4096` to release them"},
+         "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,

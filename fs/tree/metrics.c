@@ -7,7 +7,9 @@
 #include "core/engine/accounts.h"
 #include "core/host/host.h"
 #include "files.h"
+#include "metrics_daemon.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* So many that a text is kept for readers who take it in pieces (texts.h). */
@@ -48,24 +50,56 @@ static const struct {
 /* Escape a label's value. */
 static void print_label(const char *text, struct strbuf *out)
 {
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
+    while (*text) {
+        size_t plain = strcspn(text, "\"\\");
+        strbuf_add(out, text, plain);
+        text += plain;
+        if (*text) {
             strbuf_add(out, "\\", 1);
-        strbuf_add(out, text, 1);
+            strbuf_add(out, text++, 1);
+        }
     }
 }
 
-static void print_head(const char *name, const char *type, const char *unit, const char *help,
-                       struct strbuf *out)
+/* The labels that tell each device, which every figure of it has: made once, ended by NULs. */
+struct labels {
+    struct strbuf text;
+    size_t offset[TREE_DEVICE_MAX];
+};
+
+static struct labels *labels_new(const struct tree *tree)
 {
-    strbuf_print(out, "# TYPE %s %s\n", name, type);
-    if (unit)
-        strbuf_print(out, "# UNIT %s %s\n", name, unit);
-    strbuf_print(out, "# HELP %s %s\n", name, help);
+    struct labels *labels = calloc(1, sizeof(*labels));
+    for (uint32_t i = 0; labels && i < tree->device_count; i++) {
+        labels->offset[i] = labels->text.length;
+        strbuf_print(&labels->text, "device=\"gpu%u\",uuid=\"", (unsigned)i);
+        print_label(tree->devices[i].uuid, &labels->text);
+        strbuf_add(&labels->text, "\"", 2);
+    }
+    return labels;
+}
+
+static struct labels *labels_free(struct labels *labels)
+{
+    if (labels)
+        strbuf_free(&labels->text);
+    free(labels);
+    return NULL;
+}
+
+static const char *labels_of(const struct labels *labels, uint32_t device)
+{
+    return labels->text.failed ? "" : labels->text.data + labels->offset[device];
+}
+
+static void print_device_figure(const struct labels *labels, const char *name, uint32_t device,
+                                uint64_t value, struct strbuf *out)
+{
+    strbuf_print(out, "%s{%s} %llu\n", name, labels_of(labels, device), (unsigned long long)value);
 }
 
 /* Print the usage of partitions, summed up by device. */
-static void print_usage(struct tree *tree, struct strbuf *out)
+static void print_usage(struct tree *tree, const struct labels *labels, struct strbuf *out)
 {
     static const struct {
         const char *name, *help;
@@ -79,65 +113,69 @@ static void print_usage(struct tree *tree, struct strbuf *out)
     struct ledger_figures usage;
     uint32_t cursor = 0;
     while (ledger_next(tree->ledger, &cursor, &id, &usage)) {
-        const struct partition *partition = engine_find(tree->engine, id);
+        const struct partition *partition = engine_find(tree->engine, share_key_id(id));
         if (!partition)
             continue;
-        sums[0][partition->shares[0].device] += usage.used_bytes;
-        sums[1][partition->shares[0].device] += usage.charged_bytes;
+        uint32_t device = partition->shares[share_key_index(id)].device;
+        sums[0][device] += usage.used_bytes;
+        sums[1][device] += usage.charged_bytes;
     }
     for (int f = 0; f < 2; f++) {
-        print_head(families[f].name, "gauge", "bytes", families[f].help, out);
+        metrics_head(families[f].name, "gauge", "bytes", families[f].help, out);
         for (uint32_t i = 0; i < tree->device_count; i++)
-            strbuf_print(out, "%s{device=\"gpu%u\"} %llu\n", families[f].name, (unsigned)i,
-                         (unsigned long long)sums[f][i]);
+            print_device_figure(labels, families[f].name, i, sums[f][i], out);
     }
 }
 
 /* -- partitions and users ---------------------------------------------------- */
 
-static void print_limit(const struct tree *tree, const struct partition *p,
+static void print_limit(const struct tree *tree, const struct partition *p, uint32_t share,
                         const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)used;
-    strbuf_print(out, "%llu\n", (unsigned long long)p->shares[0].memory_bytes);
+    strbuf_print(out, "%llu\n", (unsigned long long)p->shares[share].memory_bytes);
 }
 
-static void print_used(const struct tree *tree, const struct partition *p,
+static void print_used(const struct tree *tree, const struct partition *p, uint32_t share,
                        const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)p;
+    (void)share;
     strbuf_print(out, "%llu\n", (unsigned long long)used->used_bytes);
 }
 
-static void print_peak(const struct tree *tree, const struct partition *p,
+static void print_peak(const struct tree *tree, const struct partition *p, uint32_t share,
                        const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)p;
+    (void)share;
     strbuf_print(out, "%llu\n", (unsigned long long)used->peak_bytes);
 }
 
-static void print_gpu_time(const struct tree *tree, const struct partition *p,
+static void print_gpu_time(const struct tree *tree, const struct partition *p, uint32_t share,
                            const struct ledger_figures *used, struct strbuf *out)
 {
     (void)tree;
     (void)p;
+    (void)share;
     strbuf_print(out, "%llu.%03u\n", (unsigned long long)(used->busy_ns / NS_PER_SECOND),
                  (unsigned)(used->busy_ns % NS_PER_SECOND / NS_PER_MS));
 }
 
-static void print_remaining(const struct tree *tree, const struct partition *p,
+static void print_remaining(const struct tree *tree, const struct partition *p, uint32_t share,
                             const struct ledger_figures *used, struct strbuf *out)
 {
+    (void)share;
     (void)used;
     strbuf_print(out, "%lld\n", (long long)((p->end_ns - tree->now_ns) / NS_PER_SECOND));
 }
 
 static const struct {
     const char *name, *type, *unit, *suffix, *help;
-    void (*print)(const struct tree *tree, const struct partition *p,
+    void (*print)(const struct tree *tree, const struct partition *p, uint32_t share,
                   const struct ledger_figures *used, struct strbuf *out);
 } partition_figures[] = {
     {"chronos_partition_limit_bytes", "gauge", "bytes", "", "Memory limit of the partition.",
@@ -152,19 +190,17 @@ static const struct {
      "Time until the partition ends.", print_remaining},
 };
 
-/* Print one figure of a partition. */
-static void print_figure(struct tree *tree, size_t figure, const struct partition *p,
-                         struct strbuf *out)
+/* Print one figure of a partition on one of its devices. */
+static void print_figure(struct tree *tree, const struct labels *labels, size_t figure,
+                         const struct partition *p, uint32_t share, struct strbuf *out)
 {
-    unsigned device = (unsigned)p->shares[0].device;
     struct ledger_figures used;
-    ledger_get(tree->ledger, p->id, &used);
-    strbuf_print(out, "%s%s{partition=\"p%llu\",device=\"gpu%u\",uuid=\"",
+    ledger_get(tree->ledger, share_key(p->id, p->share_count, share), &used);
+    strbuf_print(out, "%s%s{partition=\"p%llu\",%s,user=\"%s\",name=\"%s\"} ",
                  partition_figures[figure].name, partition_figures[figure].suffix,
-                 (unsigned long long)p->id, device);
-    print_label(tree->devices[device].uuid, out);
-    strbuf_print(out, "\",user=\"%s\",name=\"%s\"} ", names_user(tree->names, p->uid), p->name);
-    partition_figures[figure].print(tree, p, &used, out);
+                 (unsigned long long)p->id, labels_of(labels, p->shares[share].device),
+                 names_user(tree->names, p->uid), p->name);
+    partition_figures[figure].print(tree, p, share, &used, out);
 }
 
 /* Find the users to print, by uid. */
@@ -177,20 +213,42 @@ static uint32_t find_users(struct tree *tree, uint32_t users[METRICS_USERS_MAX])
     return count;
 }
 
+/* Say how many partitions and users have no rows, so that a sum over rows is not taken for all. */
+static void print_omitted(struct tree *tree, struct strbuf *out)
+{
+    uint32_t users[METRICS_USERS_MAX], count = find_users(tree, users), more = 0, user;
+    uint64_t shown = 0, held, bytes;
+    for (uint32_t u = 0; u < count; u++) {
+        engine_user_holds(tree->engine, users[u], &held, &bytes);
+        uint64_t most = METRICS_PARTITIONS_MAX / count;
+        shown += held < most ? held : most;
+    }
+    for (uint64_t from = count == METRICS_USERS_MAX ? (uint64_t)users[count - 1] + 1 : UINT64_MAX;
+         from <= UINT32_MAX && engine_next_user(tree->engine, from, &user);
+         from = (uint64_t)user + 1)
+        more++;
+    metrics_count("chronos_omitted_partitions", "gauge",
+                  "Live partitions without rows of their own.", engine_count(tree->engine) - shown,
+                  out);
+    metrics_count("chronos_omitted_users", "gauge", "Users who hold partitions, without rows.",
+                  more, out);
+}
+
 /* Print the oldest partitions of each user, as many as leave room for those of all others. */
-static void print_partitions(struct tree *tree, struct strbuf *out)
+static void print_partitions(struct tree *tree, const struct labels *labels, struct strbuf *out)
 {
     uint32_t users[METRICS_USERS_MAX], count = find_users(tree, users);
     for (size_t f = 0; f < ARRAY_COUNT(partition_figures); f++) {
-        print_head(partition_figures[f].name, partition_figures[f].type, partition_figures[f].unit,
-                   partition_figures[f].help, out);
+        metrics_head(partition_figures[f].name, partition_figures[f].type,
+                     partition_figures[f].unit, partition_figures[f].help, out);
         for (uint32_t u = 0; u < count; u++) {
             const struct partition *p;
             uint64_t after = 0;
             for (uint32_t i = 0; i < METRICS_PARTITIONS_MAX / count &&
                                  (p = engine_next_of_user(tree->engine, users[u], after));
                  i++, after = p->id)
-                print_figure(tree, f, p, out);
+                for (uint32_t share = 0; share < p->share_count; share++)
+                    print_figure(tree, labels, f, p, share, out);
         }
     }
 }
@@ -203,7 +261,7 @@ static void print_users(struct tree *tree, struct strbuf *out)
     };
     uint32_t users[METRICS_USERS_MAX], count = find_users(tree, users);
     for (size_t f = 0; f < ARRAY_COUNT(heads); f++) {
-        print_head(heads[f][0], "gauge", heads[f][1], heads[f][2], out);
+        metrics_head(heads[f][0], "gauge", heads[f][1], heads[f][2], out);
         for (uint32_t u = 0; u < count; u++) {
             uint64_t partitions, bytes;
             engine_user_holds(tree->engine, users[u], &partitions, &bytes);
@@ -241,51 +299,30 @@ static void print_quota_figures(struct tree *tree, enum holder_kind kind, bool h
 static void print_quotas(struct tree *tree, struct strbuf *out)
 {
     for (int hours = 0; hours < 2; hours++) {
-        print_head(hours ? "chronos_quota_hours" : "chronos_quota_held", "gauge", NULL,
-                   hours ? "GPU-hours used and promised in this day and week."
-                         : "Devices held now, of users and groups with a quota.",
-                   out);
+        metrics_head(hours ? "chronos_quota_hours" : "chronos_quota_held", "gauge", NULL,
+                     hours ? "GPU-hours used and promised in this day and week."
+                           : "Devices held now, of users and groups with a quota.",
+                     out);
         print_quota_figures(tree, HOLDER_USER, hours, out);
         print_quota_figures(tree, HOLDER_GROUP, hours, out);
     }
 }
 
-/* -- the daemon ---------------------------------------------------------------- */
-
-/* Print how programs are found; "none" also until the host thread reports. */
-static void print_tracking(const struct host_state *host, struct strbuf *out)
+static void print_devices(struct tree *tree, const struct labels *labels, struct strbuf *out)
 {
-    print_head("chronos_process_tracking_info", "gauge", NULL,
-               "How programs in partitions are found.", out);
-    strbuf_print(out, "chronos_process_tracking_info{mode=\"%s\"} 1\n",
-                 host->processes[0] ? host->processes : "none");
-}
-
-/* Print what the watchdog sees, and its steps since the worker started. */
-static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *out)
-{
-    const struct {
-        const char *step;
-        uint64_t count;
-    } steps[] = {{"report", counts->reported},
-                 {"warn", counts->warned},
-                 {"term", counts->ended},
-                 {"kill", counts->killed}};
-    print_head("chronos_unmanaged_processes", "gauge", NULL,
-               "Processes that use a device without a partition on it.", out);
-    strbuf_print(out, "chronos_unmanaged_processes %llu\n", (unsigned long long)counts->unmanaged);
-    print_head("chronos_over_limit_partitions", "gauge", NULL,
-               "Partitions whose processes use more than their limit, as the driver reports.", out);
-    strbuf_print(out, "chronos_over_limit_partitions %llu\n",
-                 (unsigned long long)counts->over_limit);
-    print_head("chronos_unlimited_processes", "gauge", NULL,
-               "Processes in a partition that charge nothing of what they use.", out);
-    strbuf_print(out, "chronos_unlimited_processes %llu\n", (unsigned long long)counts->unlimited);
-    print_head("chronos_watchdog_steps", "counter", NULL, "Steps that the watchdog has taken.",
-               out);
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        strbuf_print(out, "chronos_watchdog_steps_total{step=\"%s\"} %llu\n", steps[i].step,
-                     (unsigned long long)steps[i].count);
+    metrics_head("chronos_device_info", "gauge", NULL, "Properties of the device.", out);
+    for (uint32_t i = 0; i < tree->device_count; i++) {
+        strbuf_print(out, "chronos_device_info{%s,name=\"", labels_of(labels, i));
+        print_label(tree->devices[i].name, out);
+        strbuf_print(out, "\",backend=\"%s\"} 1\n", tree->devices[i].backend);
+    }
+    for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
+        metrics_head(figures[f].name, "gauge", figures[f].unit, figures[f].help, out);
+        for (uint32_t i = 0; i < tree->device_count; i++)
+            print_device_figure(labels, figures[f].name, i, figures[f].value(tree, i), out);
+    }
+    print_usage(tree, labels, out);
+    print_partitions(tree, labels, out);
 }
 
 /* Print what waits for its start. */
@@ -296,48 +333,33 @@ static void print_waiting(const struct tree *tree, struct strbuf *out)
     const int64_t now_ns = tree->now_ns;
     const int64_t oldest_ns = count ? now_ns - engine_oldest_waiting(engine) : 0;
     const int64_t last_ns = count ? engine_last_start(engine) - now_ns : 0;
-    print_head("chronos_waiting_partitions", "gauge", NULL,
-               "Partitions that wait for their start, reservations included.", out);
+    metrics_head("chronos_waiting_partitions", "gauge", NULL,
+                 "Partitions that wait for their start, reservations included.", out);
     strbuf_print(out, "chronos_waiting_partitions %llu\n", (unsigned long long)count);
-    print_head("chronos_oldest_wait_seconds", "gauge", "seconds",
-               "Time since the one that has waited longest was asked for.", out);
+    metrics_head("chronos_oldest_wait_seconds", "gauge", "seconds",
+                 "Time since the one that has waited longest was asked for.", out);
     strbuf_print(out, "chronos_oldest_wait_seconds %lld\n", (long long)(oldest_ns / NS_PER_SECOND));
-    print_head("chronos_last_start_seconds", "gauge", "seconds",
-               "Time until the last of their starts.", out);
+    metrics_head("chronos_last_start_seconds", "gauge", "seconds",
+                 "Time until the last of their starts.", out);
     strbuf_print(out, "chronos_last_start_seconds %lld\n", (long long)units_seconds_up(last_ns));
-    print_head("chronos_promised_starts", "counter", NULL,
-               "Partitions that have waited and started since the worker did.", out);
+    metrics_head("chronos_promised_starts", "counter", NULL,
+                 "Partitions that have waited and started since the worker did.", out);
     strbuf_print(out, "chronos_promised_starts_total %llu\n",
                  (unsigned long long)tree->waits.started);
 }
 
 void metrics_print(struct tree *tree, struct strbuf *out)
 {
-    print_head("chronos_device_info", "gauge", NULL, "Properties of the device.", out);
-    for (uint32_t i = 0; i < tree->device_count; i++) {
-        strbuf_print(out, "chronos_device_info{device=\"gpu%u\",name=\"", (unsigned)i);
-        print_label(tree->devices[i].name, out);
-        strbuf_print(out, "\",uuid=\"");
-        print_label(tree->devices[i].uuid, out);
-        strbuf_print(out, "\",backend=\"%s\"} 1\n", tree->devices[i].backend);
-    }
-    for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
-        print_head(figures[f].name, "gauge", figures[f].unit, figures[f].help, out);
-        for (uint32_t i = 0; i < tree->device_count; i++)
-            strbuf_print(out, "%s{device=\"gpu%u\"} %llu\n", figures[f].name, (unsigned)i,
-                         (unsigned long long)figures[f].value(tree, i));
-    }
-    print_usage(tree, out);
-    print_partitions(tree, out);
+    struct labels *labels = labels_new(tree);
+    if (!labels || labels->text.failed)
+        out->failed = 1;
+    else
+        print_devices(tree, labels, out);
+    labels_free(labels);
     print_users(tree, out);
     print_quotas(tree, out);
-    print_head("chronos_partitions", "gauge", NULL, "Live partitions.", out);
-    strbuf_print(out, "chronos_partitions %llu\n", (unsigned long long)engine_count(tree->engine));
+    print_omitted(tree, out);
     print_waiting(tree, out);
-    print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);
-    strbuf_print(out, "chronos_worker_starts_total %llu\n",
-                 (unsigned long long)atomic_load(&tree->shared->worker_starts));
-    print_tracking(tree->host_state, out);
-    print_watchdog(&tree->host_state->watchdog, out);
+    metrics_daemon_print(tree, out);
     strbuf_print(out, "# EOF\n");
 }

@@ -3,6 +3,7 @@
 #include "node.h"
 
 #include "core/base/array.h"
+#include "core/engine/partition.h"
 
 #define LINK_BIT (UINT64_C(1) << 63)
 
@@ -48,10 +49,12 @@ bool tree_node_can_be_own(const struct node *node)
            (node->dir == DIR_PARTITION && own_file(node->file) < ARRAY_COUNT(own_files));
 }
 
-/* The bits of a device's number beyond OWN_OBJECT_BITS are above the kind of directory. */
+/* Above the kind of directory are the bits of a device's number beyond OWN_OBJECT_BITS, and the
+ * share of a link. */
 #define KIND_BITS 3
 _Static_assert(DIR_KINDS <= (1 << KIND_BITS) + DIR_DEVICE && OWN_FILES <= 1 << 6,
                "kinds of directories");
+_Static_assert(SHARE_MAX << KIND_BITS <= OWN_FILES, "links of a partition");
 
 static bool is_device(uint64_t dir)
 {
@@ -66,6 +69,7 @@ uint64_t tree_node_id(const struct node *node)
         dir = OWN_FILES + own_file(node->file);
         file = node->uid - 1;
     } else {
+        dir |= (uint64_t)node->share << KIND_BITS;
         if (node->dir == DIR_DEVICE) {
             dir |= object >> OWN_OBJECT_BITS << KIND_BITS;
             object &= (1u << OWN_OBJECT_BITS) - 1;
@@ -95,7 +99,11 @@ bool tree_node_from_id(uint64_t id, struct node *ret_node)
         above = dir >> KIND_BITS << OWN_OBJECT_BITS;
         dir = DIR_DEVICE;
     }
-    if (dir >= DIR_KINDS || (node.link && dir != DIR_PARTITIONS))
+    if (node.link) {
+        node.share = (uint8_t)(dir >> KIND_BITS);
+        dir &= (1 << KIND_BITS) - 1;
+    }
+    if (dir >= DIR_KINDS || (node.link && dir != DIR_PARTITIONS) || node.share >= SHARE_MAX)
         return false;
     node.dir = (enum dir_kind)dir;
     if (has_own(&node)) {

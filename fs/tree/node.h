@@ -17,7 +17,7 @@ enum dir_kind {
     DIR_USERS = 2,
     DIR_USER = 3,       /* object: uid */
     DIR_DEVICE = 4,     /* object: index */
-    DIR_PARTITIONS = 5, /* the links; object of a link: partition id */
+    DIR_PARTITIONS = 5, /* object of a link: partition id */
     DIR_PARTITION = 6,  /* object: partition id */
     DIR_GROUPS = 7,
     DIR_GROUP = 8, /* object: gid */
@@ -34,7 +34,8 @@ struct node {
     enum dir_kind dir;
     uint64_t object;
     uint16_t file; /* hash of the file's name; 0: the directory itself */
-    bool link;     /* DIR_PARTITIONS: the link to partition `object` */
+    bool link;     /* DIR_PARTITIONS: a link to partition `object` */
+    uint8_t share; /* of a link: the share whose device has it, not 0; 0: it is in `partitions` */
     uint32_t uid;  /* the user whose own node it is (see own.h); 0 if shared */
 };
 

@@ -101,18 +101,33 @@ static bool lookup_device(struct tree *tree, const char *name, struct node *ret_
     return true;
 }
 
+/* The node of a partition in a directory: on its first device its own, elsewhere a link to that. */
+static struct node node_in(const struct partition *partition, const struct node *dir)
+{
+    struct node link = {.dir = DIR_PARTITIONS, .object = partition->id, .link = true};
+    if (dir->dir == DIR_PARTITIONS)
+        return link;
+    while (partition->shares[link.share].device != dir->object)
+        link.share++;
+    return link.share ? link : (struct node){.dir = DIR_PARTITION, .object = partition->id};
+}
+
+bool tree_partition_is_on(const struct partition *partition, uint64_t device)
+{
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        if (partition->shares[i].device == device)
+            return true;
+    return false;
+}
+
 static bool lookup_partition(struct tree *tree, const struct node *dir, const char *name,
                              struct node *ret_child)
 {
     uint64_t id = tree_partition_number(name, strlen(name));
     const struct partition *partition = id ? engine_find(tree->engine, id) : NULL;
-    if (!partition)
+    if (!partition || (dir->dir == DIR_DEVICE && !tree_partition_is_on(partition, dir->object)))
         return false;
-    if (dir->dir == DIR_DEVICE && partition->shares[0].device != dir->object)
-        return false;
-    *ret_child = dir->dir == DIR_DEVICE
-                     ? (struct node){.dir = DIR_PARTITION, .object = id}
-                     : (struct node){.dir = DIR_PARTITIONS, .object = id, .link = true};
+    *ret_child = node_in(partition, dir);
     return true;
 }
 
@@ -195,9 +210,7 @@ static bool next_partition(struct tree *tree, const struct node *dir, uint64_t a
     if (!partition)
         return false;
     snprintf(name, size, "p%llu", (unsigned long long)partition->id);
-    *ret_child = dir->dir == DIR_DEVICE
-                     ? (struct node){.dir = DIR_PARTITION, .object = partition->id}
-                     : (struct node){.dir = DIR_PARTITIONS, .object = partition->id, .link = true};
+    *ret_child = node_in(partition, dir);
     *ret_cookie = COOKIE_CHILDREN + partition->id;
     return true;
 }

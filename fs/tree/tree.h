@@ -7,6 +7,7 @@
 #define CHRONOS_TREE_TREE_H
 
 #include "core/gpu/gpu.h"
+#include "counters.h"
 #include "event_log.h"
 #include "node.h"
 
@@ -66,6 +67,7 @@ struct tree {
     const struct gpu_device *devices;
     uint32_t device_count;
     struct event_log events, history;
+    struct counters counters;
     struct tree_waits waits;
     struct event_log chain; /* the lines of the partition that was looked at last */
     struct strbuf scratch;
@@ -89,6 +91,8 @@ int64_t tree_shown_ns(const struct tree *tree, int64_t at_ns);
 const struct file_row *tree_row(const struct tree *tree, const struct node *node);
 /* Return the live partition that a node belongs to, or NULL. */
 const struct partition *tree_partition(struct tree *tree, const struct node *node);
+/* Return whether a partition has a share of this device. */
+bool tree_partition_is_on(const struct partition *partition, uint64_t device);
 /* Parse "p12". Return the id, or 0 for other text. */
 uint64_t tree_partition_number(const char *text, size_t length);
 

@@ -37,6 +37,7 @@ ROWS = {
     'preempt_min': ('600', [('0', '0'), ('1h', '3600')], ['-1', 'max', 'x']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
+    'drain': ('off', [('on', 'on'), ('off', 'off')], ['yes', '1', 'on off']),
 }
 
 

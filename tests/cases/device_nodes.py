@@ -67,6 +67,23 @@ def holders(mount):
     soon(CLOSED, 'time is up')
 
 
+def waits(mount):
+    """One who waits holds nothing; with the start they do, also after a restart of the worker."""
+    first = alice.call(mount.ask, '1 600')
+    name = bob.call(mount.ask, '1 600 queue')
+    soon({'nvidia0': [alice]}, 'bob waits')
+    before = mount.worker()
+    mount.kill_worker()
+    check(wait_for(lambda: mount.worker() not in (None, before)))
+    carol.call(mount.ask, '0.1 600', 1)
+    soon({'nvidia0': [alice], 'nvidia1': [carol]}, 'bob waits still')
+    alice.call(os.unlink, mount.at('partitions', first))
+    soon({'nvidia0': [bob]}, 'bob has started')
+    bob.call(os.unlink, mount.at('partitions', name))
+    mount.release_all()
+    soon(CLOSED, 'all are gone')
+
+
 def joined(mount):
     """A new holder can open the nodes at once."""
     def work():
@@ -192,6 +209,7 @@ def main():
     before = {name: look(name) for name in CLOSED}
     mount = lib.Mount('2x80G')
     holders(mount)
+    waits(mount)
     joined(mount)
     set_back(mount)
     weak(mount)

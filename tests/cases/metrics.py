@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import lib
-from lib import alice, check, equal
+from lib import alice, bob, check, equal, wait_for
 
 SAMPLE = re.compile(r'([a-z_]+)(\{[a-z_]+="[^"]*"(?:,[a-z_]+="[^"]*")*\})? (-?\d+(?:\.\d+)?)$')
 
@@ -54,7 +55,72 @@ def partitions(mount):
     check(('chronos_partition_limit_bytes', labels) in samples, 'alice\'s is pushed out')
     check(sum(n == 'chronos_partition_limit_bytes' for n, _ in samples) <= 64, 'not bounded')
     equal(samples['chronos_user_partitions', '{user="root"}'], 103)
+    rows = sum(n == 'chronos_partition_limit_bytes' for n, _ in samples)
+    equal(samples['chronos_omitted_partitions', None], 104 - rows, 'what has no row is counted')
+    equal(samples['chronos_omitted_users', None], 0)
     promtool(text)
+
+
+def figures(mount):
+    return parse(lib.read(mount.at('metrics')))
+
+
+def counters(mount):
+    """Requests by result, ends by kind, and what a person has had, over resizes and the end."""
+    def requests(samples):
+        return {labels[9:-2]: value for (name, labels), value in samples.items()
+                if name == 'chronos_requests_total' and value}
+    before = requests(figures(mount))
+    had = ('chronos_user_byte_seconds_total', '{user="bob"}')
+    name = bob.call(mount.ask, '1G 3600', 1)
+    bob.outcome(mount.ask, '1G 0')
+    bob.outcome(mount.ask, '1000G 60')
+    bob.outcome(mount.ask, '1G 60 user=alice')
+    after = requests(figures(mount))
+    equal({result: value - before.get(result, 0) for result, value in after.items()
+           if value != before.get(result, 0)},
+          {'granted': 1, 'invalid': 1, 'no_space': 1, 'permission': 1})
+    began, first = time.monotonic(), figures(mount)[had]
+    bob.call(lib.write, mount.at('gpu1', name, 'fraction'), '512M')
+    second = figures(mount)[had]
+    check(wait_for(lambda: figures(mount)[had] >= second + (256 << 20)), 'it does not rise')
+    third = figures(mount)[had]
+    check(first <= second < third <= first + (time.monotonic() - began) * (1 << 30), first, second,
+          third)
+    bob.call(os.unlink, mount.at('partitions', name))
+    last = figures(mount)
+    check(last[had] >= third, 'a counter falls')
+    equal(figures(mount)[had], last[had], 'it rises without a partition')
+    ended = ('chronos_partitions_ended_total', '{how="released"}')
+    check(last[ended] >= 1, last[ended])
+    number = last[ended]
+    alice.call(mount.ask, '1M 1')
+    expired = ('chronos_partitions_ended_total', '{how="expired"}')
+    check(wait_for(lambda: figures(mount)[expired] == 1), 'the end is not counted')
+    equal(figures(mount)[ended], number)
+    # A new worker begins at zero, and knows what there is.
+    name = bob.call(mount.ask, '1G 3600', 1)
+    mount.kill_worker()
+    samples = figures(mount)
+    equal((requests(samples), samples[ended]), ({}, 0))
+    check(0 <= samples[had] < last[had] + (1 << 30), samples[had])
+    check(wait_for(lambda: figures(mount)[had] > samples[had]), 'it does not rise')
+    bob.call(os.unlink, mount.at('partitions', name))
+    equal(samples['chronos_changes_lost_total', None], 0)
+
+
+def drained(mount):
+    equal(figures(mount)['chronos_drained', None], 0)
+    check(('chronos_drained_remaining_seconds', None) not in figures(mount))
+    alice.call(mount.ask, '1M 600')
+    alice.call(mount.ask, '1M 3600')
+    mount.write('on', 'config', 'drain')
+    samples = figures(mount)
+    equal(samples['chronos_drained', None], 1)
+    check(3500 < samples['chronos_drained_remaining_seconds', None] <= 3600)
+    mount.release_all()
+    equal(figures(mount)['chronos_drained_remaining_seconds', None], 0)
+    mount.write('off', 'config', 'drain')
 
 
 def promtool(text):
@@ -77,7 +143,8 @@ def main():
     numbers = set(samples.values())
     for wanted in (80 << 30, 40 << 30, 20 << 30):
         check(wanted in numbers, wanted, 'is not told')
-    equal(samples.get(('chronos_device_charged_bytes', '{device="gpu0"}')), 0, 'nothing is booked')
+    equal(samples.get(('chronos_device_charged_bytes', '{device="gpu0",uuid="SIM-0"}')), 0,
+          'nothing is booked')
     fds = [os.open(mount.at(device, name, 'charge'), os.O_WRONLY)
            for device, name in (('gpu0', 'p1'), ('gpu1', 'p2'), ('gpu1', mount.ask('1M 3600', 1)))]
     for number, fd in enumerate(fds, 1):
@@ -85,15 +152,19 @@ def main():
     samples = parse(lib.read(mount.at('metrics')))
     for family in 'used', 'charged':
         for device, wanted in (0, 1000), (1, 5000):
-            key = (f'chronos_device_{family}_bytes', f'{{device="gpu{device}"}}')
+            key = (f'chronos_device_{family}_bytes',
+                   f'{{device="gpu{device}",uuid="SIM-{device}"}}')
             equal(samples.get(key), wanted, key)
     partitions(mount)
     before = samples
     mount.release_all()
     samples = parse(lib.read(mount.at('metrics')))
     check(samples != before, 'nothing changed')
-    equal(samples.get(('chronos_device_used_bytes', '{device="gpu1"}')), 0, 'of what ended')
+    equal(samples.get(('chronos_device_used_bytes', '{device="gpu1",uuid="SIM-1"}')), 0,
+          'of what ended')
     check((40 << 30) not in {v for (k, _), v in samples.items() if 'used' in k}, 'used')
+    counters(mount)
+    drained(mount)
 
 
 lib.run(main)

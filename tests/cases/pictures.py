@@ -204,7 +204,8 @@ def queue(mount):
         equal(rows(lines[:titles]), held[:7])
         equal(rows(lines[titles:]), [line.split()[0] for line in
                                      mount.read('queue').splitlines()[:6]])
-        check(re.match(r'root: 0 of a device held, \d+\.\d+ GPU-hours this week, ', lines[1]), lines)
+        check(re.match(r'root: 0 of a device held, \d+\.\d+ GPU-hours this week, ', lines[1]),
+              lines[1])
         check(re.search('   1-7 of 20, queue 1-6 of 13$', lines[23]), lines[23])
         top.press('End')
         lines = top.wait(lambda lines: alices in rows(lines))

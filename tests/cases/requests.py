@@ -88,9 +88,9 @@ def main():
     mount.release_all()
     first, second = (int(mount.ask('1G 60')[1:]) for _ in range(2))
     equal(second, first + 1, 'refused requests use no id up')
-    # `new` of the root takes the device with the greatest free share.
+    # `new` of the root takes the device where it fits best.
     mount.release_all()
-    mount.write('0.5 60', 'gpu0', 'new')
+    mount.write('0.5 60', 'gpu1', 'new')
     equal(mount.read('partitions', mount.ask('0.5 60', None), 'device'), 'gpu1')
     mount.ask('0.5 60', None), mount.ask('0.5 60', None)
     fails('ENOSPC', mount.ask, '1B 60', None)

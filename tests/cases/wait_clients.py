@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Commands that wait on a mounted tree: they get what they wait for, also when the worker or the
-daemon is killed meanwhile, and leave nothing when they are interrupted. Runs under
+daemon is killed, and leave nothing when they are interrupted. Runs under
 tests/cases/run."""
 import contextlib
 import json
@@ -159,11 +159,35 @@ def shows(mount):
     mount.release_all()
 
 
+def series(mount):
+    """A reservation that repeats: all of it is made, shown and ended together, or one of it."""
+    every = ('2', '0.5', '1h', '--start', '+2h', '--every', 'day', '--times', '3')
+    lines = chronos(mount, 'reserve', *every).splitlines()
+    equal(len(lines), 3)
+    check(all(re.match(r'Reserved partition p\d+ on device 2 \(.*\): 40960 MB from ', line)
+              for line in lines), lines)
+    ids = [line.split()[2] for line in lines]
+    equal({mount.read('partitions', name, 'series') for name in ids}, {ids[0]})
+    chronos(mount, 'release', ids[0])
+    equal(chronos(mount, 'release', '--series', ids[2]).splitlines(),
+          [f'Released partition {name}' for name in ids[1:]])
+    equal(mount.partitions(), [])
+    taken = mount.ask('1 1d', 2)
+    every = ('2', '0.5', '1h', '--start', '+25h', '--every', 'day', '--times', '2')
+    equal(len(chronos(mount, 'reserve', *every, '-q').split()), 2)
+    every = ('2', '0.75', '1h', '--start', '+25h', '--every', 'day', '--times', '3')
+    chronos(mount, 'reserve', *every, code=1)
+    equal(len(chronos(mount, 'reserve', *every, '--skip', '-q').split()), 1)
+    check(taken in mount.partitions())
+    mount.release_all()
+
+
 def main():
     with lib.mounted() as mount:
         runs(mount)
         interrupts(mount)
         shows(mount)
+        series(mount)
         worker_dies(mount)
         daemon_dies(mount)
 

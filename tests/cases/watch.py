@@ -230,7 +230,7 @@ class Watcher:
     def check_sums(self):
         text = read_now(self.mount.at('metrics'))
         values = {kind: [int(value) for value in re.findall(
-            rf'^chronos_device_{kind}_bytes{{device="gpu\d+"}} (\d+)$', text, re.M)]
+            rf'^chronos_device_{kind}_bytes{{device="gpu\d+",uuid="[^"]*"}} (\d+)$', text, re.M)]
             for kind in ('memory', 'promised', 'available', 'charged')}
         for memory, promised, available, charged in zip(*values.values()):
             require(promised + available == memory and charged <= promised, 'sums', values)

@@ -153,8 +153,9 @@ class Installed(unittest.TestCase):
         self.assertEqual(names, [
             "_chronos", "chronos", "chronos", "chronos.1", "chronos.3", "chronos.5",
             "chronos.fish", "chronos.h", "chronos.pc", "chronosfs", "chronosfs.8",
-            "chronosfs.service", "libchronos-cuda.so", "libchronos-opencl.so", "libchronos.so",
-            "libchronos.so.0", "mount.chronosfs", "mount.fuse.chronosfs"])
+            "chronosfs.service", "dashboard.json", "libchronos-cuda.so", "libchronos-opencl.so",
+            "libchronos.so", "libchronos.so.0", "mount.chronosfs", "mount.fuse.chronosfs",
+            "rules.yml"])
 
 
 class Completion(unittest.TestCase):

@@ -90,8 +90,34 @@ START_TEST(guests_displace_no_account)
 }
 END_TEST
 
+/* The owner of several devices may open the nodes of each, and only of these. */
+START_TEST(each_device_has_its_holders)
+{
+    const struct partition partition = {.id = 5,
+                                        .uid = 10,
+                                        .mode = 0755,
+                                        .share_count = 3,
+                                        .shares = {{.device = 1}, {.device = 4}, {.device = 6}}};
+    uint32_t devices = 0;
+
+    ck_assert_int_eq(allocations_put(&allocations, &partition, 10), 0);
+    let(5, 20, true);
+    ck_assert_int_eq(holders_find(&holders, &allocations), 0);
+    ck_assert_uint_eq(holders.count, 6);
+    for (size_t i = 0; i < holders.count; i++) {
+        devices |= 1U << holders.holder[i].device;
+        ck_assert_uint_eq(holders.holder[i].turn, holders.holder[i].id == 10 ? 0 : 1);
+    }
+    ck_assert_uint_eq(devices, 1U << 1 | 1U << 4 | 1U << 6);
+    ck_assert_int_eq(allocations_index(allocations_find(&allocations, 5), 4), 1);
+    ck_assert_int_eq(allocations_index(allocations_find(&allocations, 5), 0), -1);
+    ck_assert_uint_eq(allocations_key(allocations_find(&allocations, 5), 6), share_key(5, 3, 2));
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {guests_are_holders, guests_displace_no_account};
+    const TTest *const tests[] = {guests_are_holders, guests_displace_no_account,
+                                  each_device_has_its_holders};
     return check_run_tests("holders", setup, teardown, tests, ARRAY_COUNT(tests));
 }

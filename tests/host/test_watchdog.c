@@ -549,6 +549,61 @@ START_TEST(test_between)
 }
 END_TEST
 
+/* Of a partition with two devices each has its limit: what is left of one is not there for the
+ * other, and the largest process on the device that is full is ended. */
+START_TEST(test_two_devices)
+{
+    has(1, ALICE, 0, 10 * GIB);
+    has(1, ALICE, 1, 10 * GIB);
+    uses(42, ALICE, 0, 9 * GIB, 1);
+    uses(42, ALICE, 1, 1 * GIB, 1);
+    uses(43, ALICE, 1, 9 * GIB, 1);
+    ck_assert_uint_eq(check(S(100)), 0);
+    processes[sample.process_count - 1].bytes = 9 * GIB; /* sorted: 43 is last */
+    uses(44, ALICE, 1, 1 * GIB, 1);
+    check(S(110));
+    ck_assert_uint_eq(action_count, 1);
+    ck_assert_str_eq(actions[0].word, "over-limit");
+    ck_assert_uint_eq(actions[0].device, 1);
+    ck_assert_str_eq(actions[0].details,
+                     "pid=43 uid=6101 bytes=11811160064 limit_bytes=10737418240");
+    ck_assert_uint_eq(counts().over_limit, 1);
+    uses(45, ALICE, 0, 2 * GIB, 1); /* now on both */
+    check(S(111));
+    ck_assert_uint_eq(action_count, 1);
+    ck_assert_uint_eq(actions[0].device, 0);
+    ck_assert_int_eq(actions[0].pid, 42);
+    ck_assert_uint_eq(counts().over_limit, 2);
+    uses(46, ALICE, 2, GIB, 1); /* on a device that the partition does not have */
+    check(S(112));
+    ck_assert_uint_eq(action_count, 1);
+    ck_assert_str_eq(actions[0].word, "unmanaged");
+    check(S(170));
+    ck_assert_uint_eq(action_count, 3); /* the warnings of gpu1 reach those who use it */
+    for (size_t i = 0; i < action_count; i++)
+        ck_assert_uint_eq(actions[i].device, 1);
+    for (size_t i = 0; i < sample.partition_count; i++)
+        partitions[i].ending = true;
+    ck_assert_uint_eq(check(S(300)), 0);
+}
+END_TEST
+
+/* Each device on which a process is unlimited is one violation, in every check the same. */
+START_TEST(test_unlimited_on_two)
+{
+    has(1, ALICE, 0, 10 * GIB);
+    has(1, ALICE, 1, 10 * GIB);
+    uses(42, ALICE, 0, GIB, 1)->unlimited = true;
+    uses(42, ALICE, 1, GIB, 1)->unlimited = true;
+    check(S(100));
+    ck_assert_uint_eq(action_count, 2);
+    for (int i = 1; i < 50; i++)
+        ck_assert_uint_eq(check(S(100 + i)), 0);
+    ck_assert_uint_eq(counts().unlimited, 2);
+    ck_assert_uint_eq(dog.count, 2);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_unmanaged,
@@ -570,6 +625,8 @@ int main(void)
                                   test_pid_reuse,
                                   test_silent_device,
                                   test_many,
+                                  test_two_devices,
+                                  test_unlimited_on_two,
                                   test_oldest_first};
     return check_run_tests("watchdog", setup, teardown, tests, ARRAY_COUNT(tests));
 }

@@ -367,8 +367,8 @@ def main():
             threads(mount)
         return
     with lib.mounted('2x80G') as mount:
-        for case in (every_call, members, environment, waits, starts, holds, strangers, ended_between,
-                     daemon_again, closed, finding):
+        for case in (every_call, members, environment, waits, starts, holds, strangers,
+                     ended_between, daemon_again, closed, finding):
             case(mount)
             equal(mount.partitions(), [], case.__name__)
     no_tree()

@@ -137,6 +137,29 @@ def on_two_devices(mount):
     mount.release_all()
 
 
+def one_partition_on_two(mount):
+    """One partition with both devices, each with its own limit."""
+    name = mount.ask('0.2 3600 user=bob gpus=2', None)
+    both = program(mount.at('gpu0', name), mount.at('gpu1', name), user=lib.bob)
+    equal(both.say('devices'), '2')
+
+    def figures():
+        lines = mount.read('partitions', name, 'devices').splitlines()
+        return [[int(word) for word in line.split()[1:5:3]] for line in lines]
+    limits = [limit for limit, _ in figures()]
+    for device in (1, 0):
+        equal(both.say(f'memory {device}').split()[0], str(limits[device]))
+        equal(both.say(f'context {device}'), '0')
+        equal(both.say(f'alloc {limits[device] + 1}'), ALLOCATION_FAILURE)
+        check(alloc(both, limits[device]) is not None, 'all of it')
+        equal(both.say('alloc 1'), ALLOCATION_FAILURE)
+        equal(figures()[device], [limits[device]] * 2)
+    equal(booked(mount, name), sum(limits))
+    equal(both.end(), 0)
+    equal(booked(mount, name), 0)
+    mount.release_all()
+
+
 def resized(mount):
     name = mount.ask('0.1 3600')
     running = program(mount.at('gpu0', name))
@@ -246,6 +269,7 @@ def main():
     side_by_side(mount)
     if inside.devices(mount) > 1:
         on_two_devices(mount)
+        one_partition_on_two(mount)
     resized(mount)
     not_ours(mount)
     ended(mount)

@@ -3,6 +3,7 @@
  * The usage of partitions: the table against a plain model, its growth and compaction, what
  * outlives a worker, and the entries that changed since they were taken.
  */
+#include "core/engine/partition.h"
 #include "fs/tree/ledger.h"
 #include "tests/check.h"
 
@@ -315,9 +316,90 @@ START_TEST(test_model)
 }
 END_TEST
 
+/* The figures of shares are their own, and those of their partition the sums; its peak is that of
+ * the sum. Only the partition's are kept for longer. */
+START_TEST(test_shares)
+{
+    uint64_t first = share_key(7, 2, 0), second = share_key(7, 2, 1), id;
+    struct ledger_figures figures;
+    uint32_t cursor = 0, seen = 0;
+
+    ck_assert_uint_eq(share_key(7, 1, 0), 7);
+    ck_assert_uint_eq(share_key_id(second), 7);
+    ck_assert_uint_eq(share_key_index(second), 1);
+    ck_assert_int_eq(ledger_restore(ledger, 7, 60, 1000), 0);
+    expect(7, 0, 0, 60, 1000);
+    charge(second, 50);
+    expect(7, 50, 0, 60, 1000);
+    expect(first, 0, 0, 0, 0);
+    expect(second, 50, 0, 50, 0);
+    charge(first, 30);
+    expect(7, 80, 0, 80, 1000);
+    ledger_release(ledger, second, 50);
+    charge(first, 40);
+    expect(7, 70, 0, 80, 1000);
+    expect(first, 70, 0, 70, 0);
+    ck_assert_int_eq(ledger_add_busy(ledger, second, 5), 0);
+    ck_assert_int_eq(ledger_set_driver(ledger, second, 90), 0);
+    ck_assert_uint_eq(get(7).used_bytes, 160); /* each device's own maximum, added up */
+    ck_assert_uint_eq(get(7).peak_bytes, 160);
+    ck_assert_uint_eq(get(second).busy_ns, 5);
+    ck_assert_uint_eq(get(7).busy_ns, 1005);
+    charge(8, 1);
+    while (ledger_next(ledger, &cursor, &id, &figures)) {
+        ck_assert(id == first || id == second || id == 8);
+        seen++;
+    }
+    ck_assert_uint_eq(seen, 3);
+    for (cursor = seen = 0; ledger_take_changed(ledger, &cursor, &id, &figures); seen++)
+        ck_assert(id == 8 || (id == 7 && figures.peak_bytes == 160 && figures.busy_ns == 1005));
+    ck_assert_uint_eq(seen, 2);
+    reopen();
+    expect(7, 0, 0, 160, 1005);
+    expect(first, 0, 0, 70, 0);
+    charge(first, 10);
+    expect(7, 10, 0, 160, 1005);
+    first_alive = 8; /* it ends, and is charged: its end can be taken back */
+    ledger_forget_ended(ledger);
+    expect(7, 10, 0, 160, 1005);
+    ledger_release(ledger, first, 10);
+    ledger_forget_ended(ledger);
+    expect(7, 0, 0, 0, 0);
+    expect(first, 0, 0, 0, 0);
+    expect(second, 0, 0, 0, 0);
+}
+END_TEST
+
+/* Many partitions with shares, beside others, over growth, sweeps and workers. */
+START_TEST(test_many_shares)
+{
+    for (uint64_t id = 1; id <= 3000; id++) {
+        uint32_t count = 1 + id % SHARE_MAX;
+        for (uint32_t i = 0; i < count; i++)
+            charge(share_key(id, count, i), id * 10 + i);
+        if (id > 500)
+            first_alive = id - 400;
+        for (uint64_t old = id - 400; id % 500 == 0 && old <= id; old++) {
+            uint64_t sum = 0, shares = 1 + old % SHARE_MAX;
+            for (uint32_t i = 0; i < shares; i++) {
+                ck_assert_uint_eq(get(share_key(old, (uint32_t)shares, i)).charged_bytes,
+                                  old * 10 + i);
+                sum += old * 10 + i;
+            }
+            expect(old, sum, 0, sum, 0);
+        }
+        for (uint32_t i = 0; id > 410 && i < 1 + (id - 410) % SHARE_MAX; i++)
+            ledger_release(ledger, share_key(id - 410, 1 + (id - 410) % SHARE_MAX, i),
+                           (id - 410) * 10 + i);
+    }
+    reopen();
+    expect(3000, 0, 0, 30000 * (1 + 3000 % SHARE_MAX), 0);
+}
+END_TEST
+
 int main(void)
 {
     return check_main("ledger", setup, teardown, test_figures, test_many, test_room, test_looks,
                       test_next_worker, test_restore, test_changed, test_bounds, test_no_memfd,
-                      test_model);
+                      test_model, test_shares, test_many_shares);
 }

@@ -27,7 +27,10 @@ START_TEST(test_ids)
     for (int kind = 0; kind < DIR_KINDS; kind++) {
         const struct file_row *rows = tree_table[kind].rows;
         for (const struct file_row *row = rows; row->name; row++) {
-            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false, 0}, back;
+            struct node node = {.dir = (enum dir_kind)kind,
+                                .object = 77,
+                                .file = tree_node_hash(row->name)},
+                        back;
             ck_assert(tree_node_from_id(tree_node_id(&node), &back));
             ck_assert(back.dir == node.dir && back.object == 77 && back.file == node.file);
             ck_assert_ptr_eq(tree_row(&tree, &back), row);
@@ -35,9 +38,20 @@ START_TEST(test_ids)
                 ck_assert_uint_ne(tree_node_hash(other->name), node.file);
         }
     }
+    /* The links to a partition: in `partitions`, and in directories of devices. */
+    for (uint8_t share = 0; share < SHARE_MAX; share++) {
+        const uint64_t id = (UINT64_C(1) << 40) - 1;
+        struct node link = {.dir = DIR_PARTITIONS, .object = id, .link = true, .share = share},
+                    back;
+        ck_assert(tree_node_from_id(tree_node_id(&link), &back));
+        ck_assert(back.dir == DIR_PARTITIONS && back.object == id && back.link);
+        ck_assert_uint_eq(back.share, share);
+        ck_assert(!back.file && !back.uid);
+    }
     /* Users' own nodes of `new`: all stand for the same file. */
     for (int kind = DIR_ROOT; kind <= DIR_DEVICE; kind += DIR_DEVICE) {
-        struct node own = {(enum dir_kind)kind, kind ? 127 : 0, tree_node_hash("new"), false, 0};
+        struct node own = {
+            .dir = (enum dir_kind)kind, .object = kind ? 127 : 0, .file = tree_node_hash("new")};
         struct node shared = own, back;
         own_take(&tree, UINT32_MAX - 1, &own);
         ck_assert_uint_ne(tree_node_id(&own), tree_node_id(&shared));
@@ -418,7 +432,8 @@ START_TEST(test_metrics)
     metrics_print(&tree, &out);
     ck_assert_str_eq(out.data + out.length - 6, "# EOF\n");
     ck_assert_ptr_nonnull(strstr(out.data, "name=\"a \\\"name\\\"\""));
-    ck_assert_ptr_nonnull(strstr(out.data, "chronos_device_memory_bytes{device=\"gpu1\"} 85"));
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "chronos_device_memory_bytes{device=\"gpu1\",uuid=\"\"} 85"));
     strbuf_free(&out);
 }
 END_TEST

@@ -31,18 +31,27 @@ static void print_open_quoted(const char *text)
         fputs(*text == '\'' ? "'\\''" : (char[]){*text, '\0'}, stdout);
 }
 
-/* Print the file `env`, with `own` in the place of the path that the daemon knows. */
+/* Print the file `env`, with `own` in the place of the path that the daemon knows. With several
+ * devices that is the first of a list, and the others are beside it. */
 static void print_shell(const char *text, const char *own)
 {
     const char *old = text + sizeof(FIRST) - 2, *end = old, *found;
+    char *list = NULL;
     if (!own || strncmp(text, FIRST, sizeof(FIRST) - 1) != 0) {
         fputs(text, stdout);
         return;
     }
     while ((end = strchr(end + 1, '\'')) && strncmp(end, "'\\''", 4) == 0)
         end += 3;
-    size_t length = end ? (size_t)(end - old) : strlen(old);
-    for (; (found = memmem(text, strlen(text), old, length)); text = found + length) {
+    size_t all = end ? (size_t)(end - old) : strlen(old);
+    const char *colon = memchr(old, ':', all);
+    size_t length = colon ? (size_t)(colon - old) : all;
+    printf("%.*s", (int)(old - text), text);
+    bool is_made = chronos_places_own(old + 1, all - 1, own, &list) == 0;
+    print_open_quoted(is_made ? list : own);
+    free(list);
+    for (text = old + all; (found = memmem(text, strlen(text), old, length));
+         text = found + length) {
         printf("%.*s", (int)(found - text), text);
         if (found[length] == '\'' || found[length] == '/')
             print_open_quoted(own);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos report: add up the partitions that have ended, by user, device or day. The share of a
- * device is that of its present memory: the history has only bytes.
+ * chronos report: add up the partitions that have ended, of this machine or of a cluster. The share
+ * of a device is that of its present memory: the history has only bytes.
  */
+#include "collected.h"
 #include "command.h"
 #include "core/base/array.h"
-#include "core/base/username.h"
 #include "failure.h"
 #include "output.h"
+#include "report.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,42 +19,15 @@
 #define SINCE_DEFAULT "7d"
 #define SINCE_MAX     (INT64_C(3660) * 86400)
 
+static const char *const by_words[] = {"user", "device", "day", "node"};
+
 static const struct option options[] = {
     {"since", 's', "DURATION",
      "Only the use within the last DURATION; " SINCE_DEFAULT " if absent."},
-    {"by", 'b', "user/device/day", "What a line stands for; user if absent."},
+    {"by", 'b', "user/device/day/node", "What a line stands for; user if absent."},
+    {"from", 'f', "DIR", "Of all nodes of a cluster, from the files DIR/NODE/history."},
     OPTION_JSON,
     OPTION_END,
-};
-
-enum by { BY_USER, BY_DEVICE, BY_DAY };
-static const char *const by_words[] = {"user", "device", "day"};
-
-struct group {
-    char key[USERNAME_MAX + 1];
-    unsigned long long partitions;
-    double seconds;       /* that partitions lasted */
-    double share_seconds; /* the same, times the share of the device */
-    double asked, peak;   /* byte seconds */
-};
-
-struct report {
-    enum by by;
-    bool local; /* days of the local time zone, not of UTC */
-    time_t since;
-    struct chronos_device *devices;
-    size_t device_count;
-    struct group *groups;
-    size_t count, room;
-    unsigned long long lost;    /* lines that the history has dropped */
-    unsigned long long unknown; /* partitions of devices that are gone */
-};
-
-/* One partition, and its time within the report. */
-struct use {
-    time_t from, to;
-    double memory, peak;
-    double share; /* 0: not known */
 };
 
 /* Parse "3600", "90m", "1h30m", "2d". False for other text, for 0 and for too much. */
@@ -83,120 +57,12 @@ static bool read_duration(const char *text, int64_t *ret_seconds)
     return sum > 0;
 }
 
-/* Return the group of `key`, new if there is none; NULL: out of memory. */
-static struct group *group_get(struct report *report, const char *key)
-{
-    for (size_t i = report->count; i-- > 0;) {
-        if (strcmp(report->groups[i].key, key) == 0)
-            return &report->groups[i];
-    }
-    if (array_reserve(report->groups, report->room, report->count + 1) < 0)
-        return NULL;
-    struct group *group = &report->groups[report->count++];
-    *group = (struct group){.partitions = 0};
-    snprintf(group->key, sizeof(group->key), "%s", key);
-    return group;
-}
-
-static int add(struct report *report, const char *key, const struct use *use)
-{
-    struct group *group = group_get(report, key);
-    double seconds = use->to > use->from ? difftime(use->to, use->from) : 0;
-    if (!group)
-        return -ENOMEM;
-    group->partitions++;
-    group->seconds += seconds;
-    group->share_seconds += seconds * use->share;
-    group->asked += seconds * use->memory;
-    group->peak += seconds * use->peak;
-    return 0;
-}
-
-/* Cut the partition at every midnight, and add each part to its day. */
-static int add_days(struct report *report, const struct use *use)
-{
-    struct use part = *use;
-    int r;
-    do {
-        char day[USERNAME_MAX + 1];
-        struct tm tm;
-        if (!(report->local ? localtime_r : gmtime_r)(&part.from, &tm))
-            return 0;
-        strftime(day, sizeof(day), "%Y-%m-%d", &tm);
-        tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
-        tm.tm_mday++;
-        tm.tm_isdst = -1;
-        time_t midnight = report->local ? mktime(&tm) : timegm(&tm);
-        part.to = midnight > part.from && midnight < use->to ? midnight : use->to;
-        r = add(report, day, &part);
-        part.from = part.to;
-    } while (!r && part.from < use->to);
-    return r;
-}
-
-/* Return the share of `device` that `bytes` are; 0 if it is not known. */
-static double share_of(const struct report *report, const char *device, double bytes)
-{
-    unsigned index;
-    if (!chronos_parse_device(device, &index))
-        return 0;
-    for (size_t i = 0; i < report->device_count; i++) {
-        const struct chronos_device *each = &report->devices[i];
-        if (each->index != index || each->failure < 0)
-            continue;
-        double total = (double)chronos_number(each->record.value[CHRONOS_DEVICE_MEMORY_TOTAL]);
-        return bytes < total ? bytes / total : total > 0 ? 1 : 0;
-    }
-    return 0;
-}
-
-static int take_line(struct report *report, const char *text)
-{
-    struct chronos_line line;
-    struct use use;
-    uint64_t id;
-    chronos_line_split(text, strlen(text), &line);
-    if (line.count == 0)
-        return 0;
-    if (strcmp(line.words[0], "lost") == 0)
-        report->lost += chronos_number(chronos_line_value(&line, "lines"));
-    const char *device = chronos_line_value(&line, "device");
-    if (!chronos_parse_id(line.words[0], &id) ||
-        !output_time_read(chronos_line_value(&line, "start"), &use.from) ||
-        !output_time_read(chronos_line_value(&line, "end"), &use.to) || use.to < report->since)
-        return 0;
-    if (use.from < report->since)
-        use.from = report->since;
-    if (use.from > use.to)
-        use.from = use.to; /* it ended before its time came */
-    use.memory = (double)chronos_number(chronos_line_value(&line, "memory"));
-    use.peak = (double)chronos_number(chronos_line_value(&line, "memory_peak"));
-    use.share = share_of(report, device, use.memory);
-    report->unknown += use.share <= 0 && use.from < use.to;
-    if (report->by == BY_DAY)
-        return add_days(report, &use);
-    return add(report, report->by == BY_USER ? chronos_line_value(&line, "user") : device, &use);
-}
-
-/* Order days by time, everything else by use, the largest first. */
-static int compare_days(const void *a, const void *b)
-{
-    return strcmp(((const struct group *)a)->key, ((const struct group *)b)->key);
-}
-
-static int compare_use(const void *a, const void *b)
-{
-    double x = ((const struct group *)a)->share_seconds;
-    double y = ((const struct group *)b)->share_seconds;
-    return x > y ? -1 : x < y ? 1 : compare_days(a, b);
-}
-
 /* The figures of a group as text; `peak` is "-" if nothing was asked for. */
 struct row {
     char partitions[32], hours[32], gpu_hours[32], peak[32];
 };
 
-static struct row row_of(const struct group *group)
+static struct row row_of(const struct report_group *group)
 {
     struct row row = {.peak = "-"};
     snprintf(row.partitions, sizeof(row.partitions), "%llu", group->partitions);
@@ -218,7 +84,7 @@ static void print_lines(const struct report *report)
 
 static void print_table(const struct report *report)
 {
-    static const char *const heads[] = {"USER", "DEVICE", "DAY"};
+    static const char *const heads[] = {"USER", "DEVICE", "DAY", "NODE"};
     const char *const titles[] = {heads[report->by], "PARTITIONS", "HOURS",
                                   "GPU-HOURS",       "PEAK",       NULL};
     struct table *table = table_new(titles);
@@ -264,17 +130,80 @@ static void print_gaps(const struct report *report)
                        report->unknown);
 }
 
-static int take_all(const struct chronos_mount *mount, struct report *report)
+/* The sizes of the devices that are here now, by their numbers. */
+static int load_totals(const struct chronos_mount *mount, uint64_t **ret_totals, size_t *ret_count)
 {
-    char *text = NULL, *rest, *line;
-    int r = chronos_device_load_all(mount, 1u << CHRONOS_DEVICE_MEMORY_TOTAL, &report->devices,
-                                    &report->device_count);
+    struct chronos_device *devices;
+    size_t count, room = 0;
+    int r = chronos_device_load_all(mount, 1u << CHRONOS_DEVICE_MEMORY_TOTAL, &devices, &count);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        room = devices[i].index >= room ? devices[i].index + 1 : room;
+    uint64_t *totals = calloc(room + 1, sizeof(*totals));
+    for (size_t i = 0; totals && i < count; i++) {
+        if (devices[i].failure >= 0)
+            totals[devices[i].index] =
+                chronos_number(devices[i].record.value[CHRONOS_DEVICE_MEMORY_TOTAL]);
+    }
+    free(devices);
+    if (!totals)
+        return -ENOMEM;
+    *ret_totals = totals;
+    *ret_count = room;
+    return 0;
+}
+
+/* Add up the history of this machine. Return an exit code. */
+static int take_tree(const struct args *args, struct report *report)
+{
+    struct chronos_mount mount;
+    char *text = NULL, *rest, *line, failed[PATH_MAX];
+    uint64_t *totals = NULL;
+    int r = chronos_mount_open(args_option(args, "mount"), failed, &mount);
+    if (r < 0)
+        return failure_no_mount(failed, r);
+    r = load_totals(&mount, &totals, &report->total_count);
+    report->totals = totals;
     if (r >= 0)
-        r = chronos_read_all(mount->root, "history", &text);
+        r = chronos_read_all(mount.root, "history", &text);
     for (rest = text; r >= 0 && (line = strsep(&rest, "\n"));)
-        r = take_line(report, line);
+        r = report_take_line(report, line);
     free(text);
-    return r;
+    free(totals);
+    return r < 0 ? failure_report(&mount, "The history could not be read", r) : EXIT_DONE;
+}
+
+static int take_collected(void *context, const struct collected_node *node, const char *line)
+{
+    struct report *report = context;
+    report->node = node->name;
+    report->totals = node->totals;
+    report->total_count = node->total_count;
+    return report_take_line(report, line);
+}
+
+/* Add up what was collected from the nodes. Return an exit code. */
+static int take_nodes(const char *directory, struct report *report)
+{
+    struct collected_gaps gaps;
+    char why[CHRONOS_REASON_MAX];
+    int r = collected_read(directory, take_collected, report, &gaps);
+    if (r < 0) {
+        output_message("Cannot read %s: %s.", directory, chronos_reason(r, why));
+        return EXIT_REFUSED;
+    }
+    if (gaps.bad > 0)
+        output_message("Not understood: %llu line%s, the first in %s.", gaps.bad,
+                       gaps.bad == 1 ? "" : "s", gaps.first_bad);
+    if (gaps.nodes == 0 && !gaps.skipped.text[0]) {
+        output_message("There is no node in %s: copy each node's files history and metrics to "
+                       "%s/NODE.",
+                       directory, directory);
+        return EXIT_REFUSED;
+    }
+    report->lost += gaps.lost;
+    return failure_report_skipped(&gaps.skipped);
 }
 
 static int read_options(const struct args *args, struct report *report)
@@ -285,8 +214,11 @@ static int read_options(const struct args *args, struct report *report)
     while (by && i < ARRAY_COUNT(by_words) && strcmp(by, by_words[i]) != 0)
         i++;
     if (i == ARRAY_COUNT(by_words))
-        return args_usage_error(args->command, "\"%s\" is not one of user, device and day.", by);
-    report->by = (enum by)i;
+        return args_usage_error(args->command, "\"%s\" is not one of user, device, day and node.",
+                                by);
+    if (i == REPORT_BY_NODE && !args_option(args, "from"))
+        return args_usage_error(args->command, "--by node needs --from DIR.");
+    report->by = (enum report_by)i;
     if (!read_duration(since ? since : SINCE_DEFAULT, &seconds))
         return args_usage_error(
             args->command, "\"%s\" is not a duration; 90m, 12h and 7d are, up to 3660d.", since);
@@ -294,32 +226,33 @@ static int read_options(const struct args *args, struct report *report)
     return 0;
 }
 
-static int run(const struct chronos_mount *mount, const struct args *args)
+static void print(struct report *report, bool as_json)
 {
+    report_sort(report);
+    if (as_json)
+        print_json(report);
+    else if (output_terminal() && report->count > 0)
+        print_table(report);
+    else if (output_terminal())
+        puts("No ended partitions.");
+    else
+        print_lines(report);
+    print_gaps(report);
+}
+
+static int run(const struct chronos_mount *none, const struct args *args)
+{
+    const char *from = args_option(args, "from");
     bool as_json = args_option(args, "json");
     struct report report = {.local = !as_json && output_terminal()};
     int code = read_options(args, &report);
+    (void)none;
     if (code)
         return code;
-    int r = take_all(mount, &report);
-    if (r < 0) {
-        code = failure_report(mount, "The history could not be read", r);
-    } else {
-        if (report.count > 0)
-            qsort(report.groups, report.count, sizeof(*report.groups),
-                  report.by == BY_DAY ? compare_days : compare_use);
-        if (as_json)
-            print_json(&report);
-        else if (output_terminal() && report.count > 0)
-            print_table(&report);
-        else if (output_terminal())
-            puts("No ended partitions.");
-        else
-            print_lines(&report);
-        print_gaps(&report);
-    }
+    code = from ? take_nodes(from, &report) : take_tree(args, &report);
+    if (code == EXIT_DONE || report.count > 0)
+        print(&report, as_json);
     free(report.groups);
-    free(report.devices);
     return code;
 }
 
@@ -335,7 +268,14 @@ const struct command cmd_report = {
             "\n"
             "Days are those of UTC, and on a terminal those of the local time zone.\n"
             "\n"
-            "    chronos report --since 30d --by day",
+            "    chronos report --since 30d --by day\n"
+            "\n"
+            "With --from it adds up all nodes of a cluster: DIR has a directory for each, and\n"
+            "there are copies of the files history and metrics of its tree. Several histories\n"
+            "of a node (history.1) may overlap.\n"
+            "\n"
+            "    chronos report --from /srv/usage --by node",
     .options = options,
+    .without_tree = true,
     .run = run,
 };

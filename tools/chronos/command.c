@@ -18,6 +18,7 @@ const struct exit_row command_exits[] = {
     {EXIT_USAGE, "The command line was not understood."},
     {EXIT_NO_MOUNT, "No mounted chronosfs was found, or it cannot be used."},
     {EXIT_UNKNOWN, "There is no such partition or device, or, of list, release and history, user."},
+    {EXIT_DRAINED, "Of health: nothing is wrong, and the machine is being drained."},
     {EXIT_TIMEOUT, "Of wait: the time of --timeout is over."},
     {RUN_FAILED, "Of run: no program was started; a message says why."},
     {RUN_NOT_EXECUTABLE, "Of run: the program cannot be executed."},

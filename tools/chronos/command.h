@@ -16,6 +16,7 @@ enum exit_code {
     EXIT_USAGE = 2,
     EXIT_NO_MOUNT = 3,
     EXIT_UNKNOWN = 4,
+    EXIT_DRAINED = 5,
     EXIT_TIMEOUT = 124, /* as timeout(1) */
 };
 struct exit_row {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client of the file `charge`; see client.h. The protocol is one line per write, "+N\n" or
- * "-N\n". Closing the last copy of a descriptor releases what it charged. So the kernel cleans up
- * after a program that dies, and a forked child has to close the copy that it inherits.
+ * A client of the file `charge`; see client.h. The protocol is one line per write, "+N gpu1\n" or
+ * "-N gpu1\n", the device as the directory names it. Closing the last copy of a descriptor releases
+ * what it charged. So the kernel cleans up after a program that dies, and a forked child has to
+ * close the copy that it inherits.
  */
 #include "client.h"
 
@@ -77,9 +78,11 @@ static void let_go(struct chronos_charge *charge)
  * could end with the lock held. */
 static int send_line(const struct chronos_charge *charge, char sign, uint64_t bytes)
 {
-    char line[32];
-    size_t length =
-        (size_t)snprintf(line, sizeof(line), "%c%llu\n", sign, (unsigned long long)bytes);
+    char line[48];
+    const char *device = "";
+    size_t of = chronos_device_in(charge->directory, &device);
+    size_t length = (size_t)snprintf(line, sizeof(line), "%c%llu%s%.*s\n", sign,
+                                     (unsigned long long)bytes, of ? " " : "", (int)of, device);
     long wrote;
     do {
         wrote = syscall(SYS_write, charge->fd, line, length);

@@ -32,12 +32,13 @@
 
 /* -- environment -------------------------------------------------------------------------- */
 
-/* A program has one partition per device. */
+/* A program has one partition per device; one with several devices counts for each of them. */
 #define CHRONOS_PARTITIONS_MAX 16
 
 /* Settings for shims, from the environment of the program:
  *
- *   CHRONOS_PARTITION    directories of partitions, absolute, separated by ':'
+ *   CHRONOS_PARTITION    directories of partitions, absolute, separated by ':'; of one with several
+ *                        devices that in each, such as /chronos/gpu0/p5:/chronos/gpu1/p5
  *   CHRONOS_UNREACHABLE  "allow": let allocations through while the files cannot be
  *                        reached; refuse them on any other value
  *   CHRONOS_DEBUG        set and not empty: report refusals on stderr
@@ -56,8 +57,9 @@ int chronos_environment_read(struct chronos_environment *ret_environment);
 /* Free the directories and clear the struct, but do not free it. */
 void chronos_environment_release(struct chronos_environment *environment);
 
-/* Read the first line of DIRECTORY/NAME, without its newline. -ENAMETOOLONG: it does not fit;
- * -ENOENT: no such file, or DIRECTORY is not absolute. */
+/* Read the first line of DIRECTORY/NAME, without its newline; ../NAME is of the device that the
+ * directory names, also where that is a link. -ENAMETOOLONG: it does not fit; -ENOENT: no such
+ * file, the partition has ended, or DIRECTORY is not absolute. */
 int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size);
 /* Read a file that holds one decimal number. -EINVAL: it holds something else. */
 int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
@@ -69,9 +71,16 @@ struct chronos_memory {
     int fd;
     struct fd_identity file; /* of fd */
 };
-/* Read `memory_limit` and `memory_used` of DIRECTORY, always the same one, both of one moment. */
+/* Read `memory_limit` and `memory_used` of DIRECTORY, always the same one, both of one moment; of
+ * several devices those of the one that the directory names. */
 int chronos_memory_read(struct chronos_memory *memory, const char *directory, uint64_t *ret_limit,
                         uint64_t *ret_used);
+/* Read the memory limit of DIRECTORY on the device that it names, and what is in use there, as the
+ * driver reports it now. */
+int chronos_read_share(const char *directory, uint64_t *ret_limit, uint64_t *ret_used);
+/* Find the name of the device in DIRECTORY, as gpu1 in /chronos/gpu1/p5. Return its length; 0: it
+ * names none. */
+size_t chronos_device_in(const char *directory, const char **ret_name);
 /* Return whether the partition DIRECTORY has ended: it is gone, but the tree is there. Partition
  * names are never reused. */
 bool chronos_has_ended(const char *directory);
@@ -252,6 +261,9 @@ int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint3
 int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
                             struct chronos_device **ret_devices, size_t *ret_count);
 
+/* Say where the directories in a list of CHRONOS_PARTITION are if the first of them is `own`: the
+ * caller frees *ret_list. */
+int chronos_places_own(const char *list, size_t length, const char *own, char **ret_list);
 /* Read the file `environment` of a partition's directory, with the caller's path of the directory
  * in the place of the daemon's. The caller frees *ret_text. */
 int chronos_variables_read(int directory, char **ret_text);

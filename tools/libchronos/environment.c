@@ -51,12 +51,37 @@ void chronos_environment_release(struct chronos_environment *environment)
     memset(environment, 0, sizeof(*environment));
 }
 
+size_t chronos_device_in(const char *directory, const char **ret_name)
+{
+    const char *end = strrchr(directory, '/'), *at = end;
+    while (at && at > directory && at[-1] != '/')
+        at--;
+    size_t length = end ? (size_t)(end - at) : 0;
+    if (length < 4 || length > 10 || strncmp(at, "gpu", 3) != 0 ||
+        strspn(at + 3, "0123456789") != length - 3)
+        return 0;
+    *ret_name = at;
+    return length;
+}
+
+/* Make the path of DIRECTORY/NAME. The way to the device is through the partition, which may have
+ * ended, and then by name: a link leads to the first device of its partition. */
+static int make_path(const char *directory, const char *name, char path[static PATH_MAX])
+{
+    const char *device = "";
+    size_t of = strncmp(name, "../", 3) == 0 ? chronos_device_in(directory, &device) : 0;
+    int length =
+        of ? snprintf(path, PATH_MAX, "%s/../../%.*s/%s", directory, (int)of, device, name + 3)
+           : snprintf(path, PATH_MAX, "%s/%s", directory, name);
+    return directory[0] != '/' || length < 0 || length >= PATH_MAX ? -ENOENT : 0;
+}
+
 int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size)
 {
     char path[PATH_MAX], text[512];
-    int length = snprintf(path, sizeof(path), "%s/%s", directory, name);
-    if (directory[0] != '/' || length < 0 || (size_t)length >= sizeof(path))
-        return -ENOENT;
+    int r = make_path(directory, name, path);
+    if (r)
+        return r;
     ssize_t got;
     do {
         got = fd_read_text(AT_FDCWD, path, text, sizeof(text));
@@ -93,7 +118,7 @@ int chronos_read_number(const char *directory, const char *name, uint64_t *ret_n
 
 /* -- memory ------------------------------------------------------------------------------ */
 
-enum { SUMMARY_MAX = 2048 }; /* with more than these two lines */
+enum { SUMMARY_MAX = 4096 }; /* with more than these lines */
 
 static int open_summary(const char *directory)
 {
@@ -122,7 +147,20 @@ static int find_number(const char *text, const char *name, uint64_t *ret_number)
     return -EINVAL;
 }
 
-static int read_summary(int fd, uint64_t *ret_limit, uint64_t *ret_used)
+/* The number in the line NAME=NUMBER of the device that the directory names; where the partition
+ * has no other, in that of the partition. */
+static int find_share(const char *text, const char *directory, const char *name,
+                      uint64_t *ret_number)
+{
+    const char *device = "";
+    size_t of = chronos_device_in(directory, &device);
+    char own[64];
+    snprintf(own, sizeof(own), "%.*s.%s", (int)of, device, name);
+    int r = of ? find_number(text, own, ret_number) : -EINVAL;
+    return r ? find_number(text, name, ret_number) : 0;
+}
+
+static int read_summary(int fd, const char *directory, uint64_t *ret_limit, uint64_t *ret_used)
 {
     char text[SUMMARY_MAX];
     uint64_t limit, used;
@@ -130,9 +168,9 @@ static int read_summary(int fd, uint64_t *ret_limit, uint64_t *ret_used)
     if (got < 0)
         return -errno;
     text[got] = '\0';
-    int r = find_number(text, "memory_limit", &limit);
+    int r = find_share(text, directory, "memory_limit", &limit);
     if (!r)
-        r = find_number(text, "memory_used", &used);
+        r = find_share(text, directory, "memory_used", &used);
     if (r < 0)
         return r;
     *ret_limit = limit;
@@ -168,15 +206,68 @@ int chronos_memory_read(struct chronos_memory *memory, const char *directory, ui
 {
     if (atomic_exchange(&memory->busy, true)) {
         int fd = open_summary(directory);
-        int r = fd < 0 ? fd : read_summary(fd, ret_limit, ret_used);
+        int r = fd < 0 ? fd : read_summary(fd, directory, ret_limit, ret_used);
         fd_close(fd);
         return r;
     }
-    int r = is_kept(memory) ? read_summary(memory->fd, ret_limit, ret_used) : -EBADF;
+    int r = is_kept(memory) ? read_summary(memory->fd, directory, ret_limit, ret_used) : -EBADF;
     if (r && !(r = keep(memory, directory)))
-        r = read_summary(memory->fd, ret_limit, ret_used);
+        r = read_summary(memory->fd, directory, ret_limit, ret_used);
     atomic_store(&memory->busy, false);
     return r;
+}
+
+/* Take the n-th word of a line, which is a number. */
+static int take_number(const char *line, int n, uint64_t *ret_number)
+{
+    char word[32];
+    for (; n > 1; n--) {
+        line += strcspn(line, " \n");
+        line += *line == ' ';
+    }
+    size_t length = strcspn(line, " \n");
+    if (length >= sizeof(word))
+        return -EINVAL;
+    memcpy(word, line, length);
+    word[length] = '\0';
+    return parse_number(word, ret_number);
+}
+
+/* Find the line of the device that the directory names: "gpu1 LIMIT USED ..." */
+static int find_line(const char *text, const char *directory, uint64_t *ret_limit,
+                     uint64_t *ret_used)
+{
+    const char *device = "";
+    size_t of = chronos_device_in(directory, &device);
+    while (*text != '\0' && (strncmp(text, device, of) != 0 || (of && text[of] != ' '))) {
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    int r = take_number(text, 2, ret_limit);
+    return r ? r : take_number(text, 3, ret_used);
+}
+
+int chronos_read_share(const char *directory, uint64_t *ret_limit, uint64_t *ret_used)
+{
+    char path[PATH_MAX], text[SUMMARY_MAX];
+    uint64_t limit, used = 0;
+    int r = make_path(directory, "devices", path);
+    ssize_t got = r;
+    do {
+        got = r ? r : fd_read_text(AT_FDCWD, path, text, sizeof(text));
+    } while (got == -EINTR);
+    if (got >= 0) {
+        r = find_line(text, directory, &limit, &used);
+    } else { /* of a version that knows one device a partition */
+        r = chronos_read_number(directory, "memory_limit", &limit);
+        if (!r && chronos_read_number(directory, "memory_used", &used) < 0)
+            used = 0;
+    }
+    if (r)
+        return r;
+    *ret_limit = limit;
+    *ret_used = used;
+    return 0;
 }
 
 bool chronos_has_ended(const char *directory)

@@ -23,9 +23,42 @@ static const char *find_place(const char *text)
     return line;
 }
 
+/* Return the last two names of a path: a device and a partition. */
+static const char *last_two(const char *path, size_t length)
+{
+    const char *at = path + length;
+    for (int slashes = 0; at > path && slashes < 2; slashes += *at == '/')
+        at--;
+    return at;
+}
+
+int chronos_places_own(const char *list, size_t length, const char *own, char **ret_list)
+{
+    const char *end = list + length, *next = memchr(list, ':', length);
+    char *text = NULL;
+    size_t size, above = (size_t)(last_two(own, strlen(own)) - own);
+    FILE *file = open_memstream(&text, &size);
+    if (!file)
+        return -ENOMEM;
+    fputs(own, file);
+    for (const char *at; next; next = memchr(at, ':', (size_t)(end - at))) {
+        at = next + 1;
+        const char *colon = memchr(at, ':', (size_t)(end - at));
+        size_t one = (size_t)((colon ? colon : end) - at);
+        const char *names = last_two(at, one);
+        fprintf(file, ":%.*s%.*s", (int)above, own, (int)(at + one - names), names);
+    }
+    if (fclose(file) != 0) {
+        free(text);
+        return -ENOMEM;
+    }
+    *ret_list = text;
+    return 0;
+}
+
 int chronos_variables_read(int directory, char **ret_text)
 {
-    char path[PATH_MAX], *text, *own;
+    char path[PATH_MAX], *text, *own, *places = NULL;
     int r = chronos_read_all(directory, "environment", &text);
     if (r < 0)
         return r;
@@ -34,11 +67,14 @@ int chronos_variables_read(int directory, char **ret_text)
         *ret_text = text;
         return 0;
     }
-    r = asprintf(&own, "%.*s" PLACE "%s%s", (int)(place - text), text, path,
-                 place + strcspn(place, "\n"));
+    const char *list = place + sizeof(PLACE) - 1, *end = place + strcspn(place, "\n");
+    r = chronos_places_own(list, (size_t)(end - list), path, &places);
+    if (!r && asprintf(&own, "%.*s" PLACE "%s%s", (int)(place - text), text, places, end) < 0)
+        r = -ENOMEM;
+    free(places);
     free(text);
     if (r < 0)
-        return -ENOMEM;
+        return r;
     *ret_text = own;
     return 0;
 }

@@ -329,33 +329,28 @@ cl_platform_id devices_platform(cl_context context)
 static _Atomic uint64_t last_limit[CHRONOS_PARTITIONS_MAX];
 
 /* UINT64_MAX: unknown. */
-static uint64_t limit_of(int partition)
+static uint64_t limit_of(int partition, uint64_t *ret_free)
 {
-    uint64_t limit;
-    if (chronos_read_number(layer.environment.directory[partition], "memory_limit", &limit) == 0)
+    uint64_t limit, used;
+    bool there = chronos_read_share(layer.environment.directory[partition], &limit, &used) == 0;
+    if (there)
         atomic_store(&last_limit[partition], limit);
     limit = atomic_load(&last_limit[partition]);
-    return limit > 0 ? limit : UINT64_MAX;
-}
-
-static uint64_t free_of(int partition)
-{
-    uint64_t limit = limit_of(partition), used = 0;
-    if (chronos_read_number(layer.environment.directory[partition], "memory_used", &used) < 0)
-        return limit;
-    return limit > used ? limit - used : 0;
+    limit = limit > 0 ? limit : UINT64_MAX;
+    *ret_free = !there ? limit : limit > used ? limit - used : 0;
+    return limit;
 }
 
 /* Limit the driver's answer to what the partition has; never raise it. */
 static void cut_value(int partition, cl_device_info what, size_t size, void *value)
 {
+    uint64_t left, limit = limit_of(partition, &left);
     if (what == CL_DEVICE_GLOBAL_FREE_MEMORY_AMD) {
-        uint64_t kib = free_of(partition) / 1024; /* total, and the largest block */
+        uint64_t kib = left / 1024; /* total, and the largest block */
         for (size_t *at = value; size >= sizeof(*at); at++, size -= sizeof(*at))
             *at = *at > kib ? (size_t)kib : *at;
     } else if (size >= sizeof(cl_ulong)) {
         cl_ulong *bytes = value;
-        uint64_t limit = limit_of(partition);
         *bytes = *bytes > limit ? limit : *bytes;
     }
 }

@@ -22,7 +22,11 @@ def parse(text: str, directory: str) -> dict[str, str]:
     """The variables of a file `environment`. The tree may be mounted elsewhere than for the
     daemon, so the partition's directory is the one that this process uses."""
     variables = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    variables["CHRONOS_PARTITION"] = directory
+    # With several devices there is a directory in each: beside this one.
+    mount = os.path.dirname(os.path.dirname(directory))
+    others = variables.get("CHRONOS_PARTITION", "").split(":")[1:]
+    variables["CHRONOS_PARTITION"] = ":".join(
+        [directory] + ["/".join([mount, *other.split("/")[-2:]]) for other in others])
     return variables
 
 
@@ -123,7 +127,7 @@ def too_late(variables: dict[str, str]) -> list[str]:
     if "OPENCL_LAYERS" in variables and "/libOpenCL" in maps:
         if "/" + _LAYER in maps:
             counted = os.environ.get("CHRONOS_PARTITION", "").split(":")
-            if variables["CHRONOS_PARTITION"] not in counted:
+            if not set(variables["CHRONOS_PARTITION"].split(":")) <= set(counted):
                 found.append("OpenCL was used before in this program, in another partition, and "
                              "keeps counting for that one: after its end it gets no memory")
         elif any("/" + name in maps for name in _drivers()):

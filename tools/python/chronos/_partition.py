@@ -50,7 +50,7 @@ class Partition:
     the device then it still holds: free it before.
 
     partition_id: such as "p7"; ids are never used again.
-    device: the number of the device.
+    device: the number of the device; of several, the first.
     memory_fraction: the share of the device's memory, from 0 to 1.
     duration: seconds from its start to its end, as requested.
     """
@@ -124,6 +124,11 @@ class Partition:
                 raise self._tree.refusal(error, ("partitions", self.partition_id)) from None
         return self._directory
 
+    def _places(self) -> set[str]:
+        """The directories of its devices."""
+        places = self._variables.get("CHRONOS_PARTITION") or self._tree.at(*self._place())
+        return {os.path.dirname(place) for place in places.split(":")}
+
     def _moved(self) -> bool:
         """Whether it is on another device now: what waits can be moved."""
         before, self._directory = self._directory, None
@@ -191,8 +196,13 @@ class Partition:
 
     @property
     def memory_limit(self) -> int:
-        """How many bytes of the device's memory it may use."""
+        """How many bytes of the device's memory it may use; of several devices the sum."""
         return int(self._read("memory_limit"))
+
+    @property
+    def devices(self) -> list[int]:
+        """The numbers of its devices. What it may use is of each, what it uses is the sum."""
+        return [int(line.split()[0][3:]) for line in self._read("devices").splitlines()]
 
     @property
     def memory_used(self) -> int:
@@ -243,11 +253,13 @@ class Partition:
         cuda = importlib.import_module("torch").cuda
         if not cuda.is_available():
             return
-        own = self._variables.get("CUDA_VISIBLE_DEVICES", "")
+        own = self._variables.get("CUDA_VISIBLE_DEVICES", "").split(",")
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        index = visible.index(own) if own in visible else 0
-        total = cuda.get_device_properties(index).total_memory
-        cuda.set_per_process_memory_fraction(min(1.0, self.memory_limit / total), index)
+        limits = [int(line.split()[1]) for line in self._read("devices").splitlines()]
+        for uuid, limit in zip(own, limits):
+            index = visible.index(uuid) if uuid in visible else 0
+            total = cuda.get_device_properties(index).total_memory
+            cuda.set_per_process_memory_fraction(min(1.0, limit / total), index)
 
     # -- being in it
 
@@ -473,13 +485,12 @@ def _inherit() -> None:
 
 def _limiting(without: Partition | None = None) -> list[Partition]:
     """Of the partitions that this process has joined, the latest of each device."""
-    latest: dict[tuple[str, int], Partition] = {}
+    latest: list[Partition] = []
     for one in _joined:
-        key = one._tree.path, one.device
         if one != without:
-            latest.pop(key, None)
-            latest[key] = one
-    return list(latest.values())
+            places = one._places()
+            latest = [other for other in latest if not places & other._places()] + [one]
+    return latest
 
 
 def _read_state(fd: int) -> str:
