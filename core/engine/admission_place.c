@@ -116,6 +116,9 @@ static int refuse_place(struct engine *engine, const struct call *call,
                       " devices at once, which never have it; ask for less.",
                       partition->share_count);
     engine->time_text(engine->context, later.start_ns, when, sizeof(when));
+    if (!terms->fixed && partition->share_count == 1)
+        return refuse(REFUSED_NO_SPACE, call->why,
+                      "Not enough available memory: as much is free from %s.", when);
     if (!terms->fixed)
         return refuse(REFUSED_NO_SPACE, call->why,
                       "Not enough available memory: %" PRIu32

@@ -2,6 +2,7 @@
 /*
  * The engine as a whole: creation, devices, restoring durable state, and queries that need no
  * search. A map of the rest:
+ *   create.c      new partitions
  *   operations.c  changes that callers request
  *   amend.c       those that only what waits allows
  *   sharing.c     who may use a partition; guests.c, a set of users
@@ -14,7 +15,7 @@
  *   index.c       live partitions, in all orders
  *   queue.c       those that wait; plan.c moves them, plan_order.c in fair order,
  *                 plan_reorder.c within their promises; plan_place.c finds places
- *   preempt.c     the room of low leases for high requests
+ *   preempt.c     the room of low leases (queue_low.c) for high requests
  *   repair.c      plans again what has no room any more, and appointments
  *   placement.c   the earliest moment on several devices
  *   timeline.c    promised memory over time; timeline_search.c, the first gap in it

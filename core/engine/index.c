@@ -144,7 +144,8 @@ void index_init_device(struct device *device)
 {
     device->partitions = (struct avl){.kind = &kind_device};
     timeline_init(&device->timeline);
-    queue_init_device(&device->waiting, &device->low);
+    queue_init_device(&device->waiting);
+    queue_init_low(&device->low);
     device->freed_ns = ENGINE_FOREVER;
 }
 

@@ -211,6 +211,7 @@ int drain_check_more(const struct engine *engine, const struct call *call,
 int operations_find(const struct engine *engine, const struct call *call, uint64_t id, bool also,
                     struct entry **ret_entry);
 
+bool operations_is_owner(const struct caller *caller, const struct partition *partition);
 /* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. `waiting`:
  * what it has beside if it waits or has waited; NULL: the same as before. */
 int operations_change(struct engine *engine, struct entry *entry, enum event_kind kind,

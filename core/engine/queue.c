@@ -133,22 +133,14 @@ static void update_start(struct avl_node *node)
 
     at->oldest_ns = at->record.asked_ns;
     for (int i = 0; i < 2; i++) {
+        if (!children[i])
+            continue;
         const struct waiter *child = avl_entry_const(children[i], struct waiter, by_start);
-
-        if (children[i] && child->oldest_ns < at->oldest_ns)
+        if (child->oldest_ns < at->oldest_ns)
             at->oldest_ns = child->oldest_ns;
     }
 }
 
-/* Those that began last first. */
-static int compare_low(const struct avl_node *a, const struct avl_node *b)
-{
-    const struct partition *x = &node_of(a)->entry->partition, *y = &node_of(b)->entry->partition;
-
-    return x->start_ns != y->start_ns ? ORDER(y->start_ns, x->start_ns) : ORDER(y->id, x->id);
-}
-
-static const struct avl_kind kind_low = {compare_low, NULL};
 static const struct avl_kind kind_start = {compare_start, update_start};
 static const struct avl_kind kind_give_up = {compare_give_up, NULL};
 static const struct avl_kind kind_order = {compare_order, NULL};
@@ -169,10 +161,9 @@ void queue_free(struct queue *queue)
     free(queue->reorder.slots);
 }
 
-void queue_init_device(struct avl *waiting, struct avl *low)
+void queue_init_device(struct avl *waiting)
 {
     waiting->kind = &kind_node;
-    low->kind = &kind_low;
 }
 
 struct waiter *queue_new_waiter(uint32_t share_count)
@@ -257,33 +248,6 @@ void queue_remove(struct engine *engine, struct entry *entry)
                    &waiter->places[i].on_device.node);
     if (common_tree(queue, entry))
         avl_remove(common_tree(queue, entry), &waiter->common.node);
-}
-
-bool queue_is_low(const struct entry *entry)
-{
-    return entry->partition.state != PARTITION_PENDING && entry->waiter &&
-           entry->waiter->record.priority == PRIORITY_LOW;
-}
-
-void queue_add_low(struct engine *engine, struct entry *entry)
-{
-    for (uint32_t i = 0; i < entry->partition.share_count; i++) {
-        entry->waiter->places[i].on_device.entry = entry;
-        avl_insert(&engine->devices[entry->partition.shares[i].device].low,
-                   &entry->waiter->places[i].on_device.node);
-    }
-}
-
-void queue_remove_low(struct engine *engine, struct entry *entry)
-{
-    for (uint32_t i = 0; i < entry->partition.share_count; i++)
-        avl_remove(&engine->devices[entry->partition.shares[i].device].low,
-                   &entry->waiter->places[i].on_device.node);
-}
-
-struct entry *queue_entry_of_low(struct avl_node *node)
-{
-    return avl_entry(node, struct queue_node, node)->entry;
 }
 
 struct entry *queue_next_start(const struct engine *engine, int64_t at_ns, uint64_t after_id)

@@ -123,7 +123,7 @@ struct queue {
 
 void queue_init(struct queue *queue);
 void queue_free(struct queue *queue);
-void queue_init_device(struct avl *waiting, struct avl *low);
+void queue_init_device(struct avl *waiting);
 
 /* Memory for a request that waits; NULL if there is none. */
 struct waiter *queue_new_waiter(uint32_t share_count);
@@ -131,11 +131,16 @@ struct waiter *queue_new_waiter(uint32_t share_count);
 void queue_add(struct engine *engine, struct entry *entry);
 void queue_remove(struct engine *engine, struct entry *entry);
 
-/* The same for what is active and can be preempted. */
+/* -- queue_low.c --------------------------------------------------------------- */
+
+/* Active leases of the class low, which can be preempted: those that began last come first. */
+void queue_init_low(struct avl *low);
 bool queue_is_low(const struct entry *entry);
 void queue_add_low(struct engine *engine, struct entry *entry);
 void queue_remove_low(struct engine *engine, struct entry *entry);
-struct entry *queue_entry_of_low(struct avl_node *node);
+struct entry *queue_entry_of_low(const struct avl_node *node);
+
+/* -- queue.c ------------------------------------------------------------------- */
 
 /* The first by start or by giving up after (at_ns, id); NULL: there is none. */
 struct entry *queue_next_start(const struct engine *engine, int64_t at_ns, uint64_t after_id);

@@ -127,7 +127,7 @@ static void handle_event(struct host *host, const struct work_item *item)
 {
     const struct partition *partition = &item->event.partition;
     const enum event_kind kind = item->event.kind;
-    if (event_kind_is_end(kind)) {
+    if (event_kind_is_end(kind) || kind == EVENT_PREEMPTED) {
         end_partition(host, partition, item->event.account);
         access_touch(host->access);
         return;

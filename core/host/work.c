@@ -240,13 +240,15 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
     struct mail *first = NULL, **last = &first;
     bool lazy = true;
     for (; events; events = events->next) {
-        if (!is_in_pass(events->kind, certain) || events->after.state == PARTITION_PENDING)
+        const bool preempted = events->kind == EVENT_PREEMPTED;
+        if (!is_in_pass(events->kind, certain) ||
+            (events->after.state == PARTITION_PENDING && !preempted))
             continue;
         struct work_item *item = item_new(WORK_EVENT);
         if (!item)
             host_start_over(events->after.id);
         item->event.kind = events->kind;
-        item->event.partition = events->after;
+        item->event.partition = preempted ? events->before : events->after;
         item->event.account = events->account;
         item->event.guest = events->guest;
         if (events->kind == EVENT_STARTED && events->guests)

@@ -47,6 +47,8 @@ static int put_end(struct sqlite_store *store, const struct engine_event *event,
     int r = run_on_one(store, SQL_PARTITION_DELETE);
     if (r == SQLITE_OK && event->guests)
         r = sqlite_guest_forget(store, event->after.id);
+    if (r == SQLITE_OK)
+        r = sqlite_waiting_put(store, event);
     if (r != SQLITE_OK)
         return r;
     record->p.start_ns = store_clock_move(record->p.start_ns, offset_ns);
@@ -96,15 +98,10 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
         return SQLITE_CONSTRAINT;
     if (event_kind_is_end(event->kind))
         return put_end(store, event, &record, offset_ns);
-    if (event->after.state == PARTITION_PENDING) {
-        record.waiting = event->waiting_after;
-        sqlite_place_sets(store, &event->waiting_after, &record);
-        if (record.waiting.give_up_ns > STORE_TIME_MAX)
-            record.waiting.give_up_ns = STORE_TIME_MAX;
-    }
     enum statement which =
         event->kind == EVENT_CREATED ? SQL_PARTITION_INSERT : SQL_PARTITION_UPDATE;
-    return put_record(store, which, SQLITE_PARTITION, &record);
+    int r = put_record(store, which, SQLITE_PARTITION, &record);
+    return r == SQLITE_OK ? sqlite_waiting_put(store, event) : r;
 }
 
 /* -- one batch -------------------------------------------------------------- */
@@ -128,6 +125,8 @@ static int put_clock(struct sqlite_store *store, struct writing *writing)
         bind_int(store->statements[SQL_PARTITION_REBASE], 1, store->shift_ns);
         bind_int(store->statements[SQL_PARTITION_REBASE], 2, STORE_TIME_MAX);
         r = sqlite_run(store, SQL_PARTITION_REBASE);
+        if (r == SQLITE_OK)
+            r = sqlite_waiting_rebase(store);
         if (r == SQLITE_OK)
             r = sqlite_usage_rebase(store);
     }

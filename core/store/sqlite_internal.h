@@ -4,10 +4,10 @@
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
  * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
- * sqlite_usage.c keeps usage, sqlite_place.c has lists of devices as blobs, sqlite_prune.c drops
- * what is too much, sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and
- * sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port, and
- * sqlite_restore.c makes a state of a backup.
+ * sqlite_usage.c usage, sqlite_place.c has lists of devices as blobs, sqlite_waiting.c keeps what
+ * waits, sqlite_prune.c drops what is too much, sqlite_load.c reads, sqlite_connect.c connects,
+ * sqlite_commit.c and sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port,
+ * and sqlite_restore.c makes a state of a backup.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -47,6 +47,9 @@ enum statement {
     SQL_PARTITION_REBASE,
     SQL_PARTITION_NOTED,
     SQL_PARTITION_USAGE,
+    SQL_WAITING_PUT,
+    SQL_WAITING_DELETE,
+    SQL_WAITING_REBASE,
     SQL_HISTORY_INSERT,
     SQL_HISTORY_DROP,
     SQL_HISTORY_TRIM,
@@ -181,7 +184,7 @@ void sqlite_row_line(struct sqlite_row *row, int column, size_t min, char *ret, 
 /* -- sqlite_schema.c -- */
 
 /* Tables defined by the list of columns, as bits. */
-enum sqlite_table { SQLITE_PARTITION = 1, SQLITE_HISTORY = 2 };
+enum sqlite_table { SQLITE_PARTITION = 1, SQLITE_HISTORY = 2, SQLITE_WAITING = 16 };
 
 #define SQLITE_HOW_MAX 15
 /* A row of either table, as in the file: in history, times are wall clock times, and change_seq is
@@ -329,6 +332,27 @@ void sqlite_place_read(struct sqlite_row *row, struct sqlite_record *record,
 /* Read a set of devices; `name` is the column's, `room` has room for all of the table. */
 struct store_device_set sqlite_place_read_set(struct sqlite_row *row, const struct sqlite_blob *set,
                                               const char *name, const struct store_device **room);
+
+/* -- sqlite_waiting.c -- */
+
+/* Write what an event did to the row of the table `waiting`. An SQLite code. */
+int sqlite_waiting_put(struct sqlite_store *store, const struct engine_event *event);
+int sqlite_waiting_rebase(struct sqlite_store *store);
+/* The rows, read beside those of the partitions, which are in the same order. */
+struct sqlite_waiting {
+    struct sqlite_row row;
+    struct sqlite_record record;
+    bool any; /* it is a row */
+};
+int sqlite_waiting_begin(struct sqlite_store *store, struct sqlite_waiting *waiting,
+                         struct message *message);
+/* Set what the partition of `row` has that waits, until sqlite_waiting_next. `room` is for two sets
+ * of devices. */
+int sqlite_waiting_take(struct sqlite_waiting *waiting, struct sqlite_row *row,
+                        const struct partition *p, const struct store_device **room,
+                        struct store_partition *loaded);
+int sqlite_waiting_next(struct sqlite_waiting *waiting, const struct store_partition *loaded);
+int sqlite_waiting_end(struct sqlite_waiting *waiting, int code);
 
 /* -- sqlite_prune.c -- */
 

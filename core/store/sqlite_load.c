@@ -147,56 +147,42 @@ static struct sqlite_row records_begin(struct sqlite_store *store, enum sqlite_t
     return row;
 }
 
-/* Read what one has that waits; NULL: it does not. */
-static const struct waiting *read_waiting(struct sqlite_row *row, struct sqlite_record *record)
+static int load_partition(struct sqlite_row *row, struct sqlite_waiting *waiting,
+                          const struct store_device **room, const struct store_sink *sink)
 {
-    struct waiting *waiting = &record->waiting;
-    const int64_t shift_ns = row->store->shift_ns;
-    if (record->p.state != PARTITION_PENDING)
-        return NULL;
-    if (!row->bad && !store_waiting_fits(&record->p, waiting))
-        row->bad = "promised_ns, scale or digits";
-    waiting->promised_ns = store_clock_move(waiting->promised_ns, shift_ns);
-    waiting->asked_ns = store_clock_move(waiting->asked_ns, shift_ns);
-    int64_t give_up_ns = store_clock_move(waiting->give_up_ns, shift_ns);
-    if (waiting->give_up_ns == STORE_TIME_MAX)
-        give_up_ns = ENGINE_FOREVER;
-    else if (give_up_ns == STORE_TIME_MAX)
-        give_up_ns--;
-    waiting->give_up_ns = give_up_ns;
-    return waiting;
+    struct sqlite_record record = {.p.share_count = 1};
+    struct store_partition loaded;
+    sqlite_schema_read(row, SQLITE_PARTITION, &record);
+    judge_partition(row, &record.p);
+    int code = sqlite_waiting_take(waiting, row, &record.p, room, &loaded);
+    record.p.start_ns = store_clock_move(record.p.start_ns, row->store->shift_ns);
+    record.p.end_ns = store_clock_move(record.p.end_ns, row->store->shift_ns);
+    if (!row->bad && record.p.end_ns <= record.p.start_ns)
+        row->bad = "end_ns";
+    sqlite_place_read(row, &record, loaded.devices);
+    loaded.partition = record.p;
+    loaded.usage = record.usage;
+    if (!code)
+        code = sqlite_row_check(row);
+    if (!code && sink->partition)
+        code = sink->partition(sink->context, &loaded);
+    return code ? code : sqlite_waiting_next(waiting, &loaded);
 }
 
 static int load_partitions(struct sqlite_store *store, const struct store_sink *sink,
                            struct message *message)
 {
-    int code = 0;
+    struct sqlite_waiting waiting;
     const struct store_device **room = calloc(STATE_DEVICES_MAX, 2 * sizeof(struct store_device *));
     if (!room)
         return -ENOMEM;
+    int code = sqlite_waiting_begin(store, &waiting, message);
     struct sqlite_row row = records_begin(store, SQLITE_PARTITION, "ORDER BY id", message);
-    while (!code && sqlite_rows_next(&row)) {
-        struct sqlite_record record = {.p.share_count = 1};
-        struct store_partition loaded;
-        sqlite_schema_read(&row, SQLITE_PARTITION, &record);
-        judge_partition(&row, &record.p);
-        loaded.waiting = read_waiting(&row, &record);
-        record.p.start_ns = store_clock_move(record.p.start_ns, store->shift_ns);
-        record.p.end_ns = store_clock_move(record.p.end_ns, store->shift_ns);
-        if (!row.bad && record.p.end_ns <= record.p.start_ns)
-            row.bad = "end_ns";
-        sqlite_place_read(&row, &record, loaded.devices);
-        loaded.barred = sqlite_place_read_set(&row, &record.barred, "barred", room);
-        loaded.preferred =
-            sqlite_place_read_set(&row, &record.preferred, "preferred", room + STATE_DEVICES_MAX);
-        loaded.partition = record.p;
-        loaded.usage = record.usage;
-        code = sqlite_row_check(&row);
-        if (!code && sink->partition)
-            code = sink->partition(sink->context, &loaded);
-    }
+    while (!code && sqlite_rows_next(&row))
+        code = load_partition(&row, &waiting, room, sink);
+    code = sqlite_rows_end(&row, code);
     free(room);
-    return sqlite_rows_end(&row, code);
+    return sqlite_waiting_end(&waiting, code);
 }
 
 static const struct {

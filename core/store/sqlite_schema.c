@@ -36,6 +36,7 @@ struct column {
 #define BOTH       (LIVE | ENDED)
 #define USAGE      4u /* changed only by SQL_PARTITION_USAGE */
 #define ADDED      8u /* not in the first format: 0 or empty there */
+#define WAITS      SQLITE_WAITING
 #define IN(member) offsetof(struct sqlite_record, member)
 #define KIND_OF(field)                                                                             \
     _Generic(((struct partition *)0)->field, uint32_t: COLUMN_U32, int32_t: COLUMN_I32,            \
@@ -48,7 +49,7 @@ struct column {
  * table is its key. A U64 column of range ANY is stored as the signed number with the same bits. */
 static const struct column columns[] = {
     {"seq", COLUMN_U64, IN(p.change_seq), ENDED, 1, INT64_MAX - 1},
-    {"id", COLUMN_U64, IN(p.id), BOTH, 1, INT64_MAX - 1},
+    {"id", COLUMN_U64, IN(p.id), BOTH | WAITS, 1, INT64_MAX - 1},
     {"device", COLUMN_I64, IN(device), BOTH, 1, INT64_MAX - 1},
     {"uid", COLUMN_U32, IN(p.uid), BOTH, 0, UINT32_MAX},
     {"gid", COLUMN_U32, IN(p.gid), BOTH, 0, UINT32_MAX},
@@ -78,21 +79,21 @@ static const struct column columns[] = {
      (SHARE_MAX - 1) * SQLITE_SHARE_BYTES},
     {"quota_group", COLUMN_U32, IN(p.quota_group), LIVE | ADDED, 0, UINT32_MAX},
     {"series", COLUMN_U64, IN(p.series), LIVE | ADDED, 0, INT64_MAX - 1},
-    {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), LIVE | ADDED, TIME},
-    {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), LIVE | ADDED, TIME},
-    {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), LIVE | ADDED, TIME},
+    {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), WAITS, TIME},
+    {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), WAITS, TIME},
+    {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), WAITS, TIME},
     /* Years are counted from 1970 here, and from the boot in all other times to come. */
-    {"fixed_wall_ns", COLUMN_I64, IN(waiting.fixed_wall_ns), LIVE | ADDED, ANY},
-    {"fixed", COLUMN_BOOL, IN(waiting.fixed), LIVE | ADDED, 0, 1},
-    {"priority", COLUMN_U32, IN(waiting.priority), LIVE | ADDED, 0, PRIORITIES - 1},
-    {"is_share", COLUMN_BOOL, IN(waiting.amount.is_share), LIVE | ADDED, 0, 1},
-    {"digits", COLUMN_U64, IN(waiting.amount.digits), LIVE | ADDED, 0, INT64_MAX},
-    {"scale", COLUMN_U64, IN(waiting.amount.scale), LIVE | ADDED, 0, INT64_MAX},
-    {"amount_bytes", COLUMN_U64, IN(waiting.amount.bytes), LIVE | ADDED, 0, INT64_MAX},
-    {"anywhere", COLUMN_BOOL, IN(waiting.anywhere), LIVE | ADDED, 0, 1},
-    {"barred", COLUMN_BLOB, IN(barred), LIVE | ADDED, SET},
-    {"spread", COLUMN_BOOL, IN(waiting.spread), LIVE | ADDED, 0, 1},
-    {"preferred", COLUMN_BLOB, IN(preferred), LIVE | ADDED, SET},
+    {"fixed_wall_ns", COLUMN_I64, IN(waiting.fixed_wall_ns), WAITS, ANY},
+    {"fixed", COLUMN_BOOL, IN(waiting.fixed), WAITS, 0, 1},
+    {"priority", COLUMN_U32, IN(waiting.priority), WAITS, 0, PRIORITIES - 1},
+    {"is_share", COLUMN_BOOL, IN(waiting.amount.is_share), WAITS, 0, 1},
+    {"digits", COLUMN_U64, IN(waiting.amount.digits), WAITS, 0, INT64_MAX},
+    {"scale", COLUMN_U64, IN(waiting.amount.scale), WAITS, 0, INT64_MAX},
+    {"amount_bytes", COLUMN_U64, IN(waiting.amount.bytes), WAITS, 0, INT64_MAX},
+    {"anywhere", COLUMN_BOOL, IN(waiting.anywhere), WAITS, 0, 1},
+    {"barred", COLUMN_BLOB, IN(barred), WAITS, SET},
+    {"spread", COLUMN_BOOL, IN(waiting.spread), WAITS, 0, 1},
+    {"preferred", COLUMN_BLOB, IN(preferred), WAITS, SET},
 };
 
 /* The next column of a table; NULL after the last. `column` NULL: the first one. */
@@ -109,7 +110,9 @@ static const struct column *next(enum sqlite_table table, const struct column *c
 
 static const char *name_of(enum sqlite_table table)
 {
-    return table == SQLITE_PARTITION ? "partition" : "history";
+    return table == SQLITE_PARTITION ? "partition"
+           : table == SQLITE_HISTORY ? "history"
+                                     : "waiting";
 }
 
 static bool has(int format, const struct column *column)
@@ -150,7 +153,8 @@ char *sqlite_schema_create(enum sqlite_table table, int format)
 char *sqlite_schema_insert(enum sqlite_table table)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
-    sqlite3_str_appendf(sql, "INSERT INTO %s VALUES(?1", name_of(table));
+    sqlite3_str_appendf(sql, "INSERT %sINTO %s VALUES(?1",
+                        table == SQLITE_WAITING ? "OR REPLACE " : "", name_of(table));
     int number = 1;
     for (const struct column *c = next(table, NULL); (c = next(table, c));)
         sqlite3_str_appendf(sql, ", ?%d", ++number);
@@ -205,11 +209,9 @@ static int64_t number_in(const struct column *column, const struct sqlite_record
         return *(const int64_t *)at;
     case COLUMN_BOOL:
         return *(const bool *)at;
-    case COLUMN_TEXT:
-    case COLUMN_BLOB:
-        break;
+    default:
+        return 0;
     }
-    return 0;
 }
 
 static bool column_fits(const struct column *c, const struct sqlite_record *record)
@@ -266,9 +268,6 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
         int64_t value = number == 0 ? sqlite_row_key(row, number, c->min, c->max)
                                     : sqlite_row_int(row, number, c->min, c->max);
         switch (c->kind) {
-        case COLUMN_TEXT:
-        case COLUMN_BLOB:
-            break;
         case COLUMN_BOOL:
             *(bool *)at = value != 0;
             break;
@@ -281,9 +280,8 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
         case COLUMN_U64:
             *(uint64_t *)at = (uint64_t)value;
             break;
-        case COLUMN_I64:
+        default:
             *(int64_t *)at = value;
-            break;
         }
     }
 }
@@ -312,8 +310,13 @@ static const struct {
      "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
      " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT",
      0},
+    {"waiting", NULL, SQLITE_WAITING}, /* not in the first format */
 };
 #define TABLE_COUNT (ARRAY_COUNT(tables))
+static size_t table_count(int format)
+{
+    return format == STATE_FORMAT ? TABLE_COUNT : TABLE_COUNT - 1;
+}
 
 static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL, 0);"
                                  "INSERT INTO clock VALUES(1, '', 0, 0);";
@@ -339,7 +342,7 @@ static int compare_table(sqlite3_stmt *statement, size_t index, int format)
 {
     const char *name = (const char *)sqlite3_column_text(statement, 0);
     const char *sql = (const char *)sqlite3_column_text(statement, 1);
-    if (index == TABLE_COUNT || !name || !sql || strcmp(name, tables[index].table) != 0)
+    if (index == table_count(format) || !name || !sql || strcmp(name, tables[index].table) != 0)
         return SQLITE_CORRUPT;
     char *wanted = table_sql(index, format);
     int r = !wanted ? SQLITE_NOMEM : strcmp(sql, wanted) != 0 ? SQLITE_CORRUPT : SQLITE_OK;
@@ -357,7 +360,7 @@ int sqlite_schema_compare(sqlite3 *db, int format)
         r = compare_table(statement, count++, format);
     sqlite3_finalize(statement);
     if (r == SQLITE_DONE)
-        r = count == TABLE_COUNT ? SQLITE_OK : SQLITE_CORRUPT;
+        r = count == table_count(format) ? SQLITE_OK : SQLITE_CORRUPT;
     return r;
 }
 
@@ -386,6 +389,10 @@ int sqlite_schema_upgrade(sqlite3 *db)
         r = add_columns(db, SQLITE_PARTITION);
     if (r == SQLITE_OK)
         r = add_columns(db, SQLITE_HISTORY);
+    char *sql = table_sql(TABLE_COUNT - 1, STATE_FORMAT);
+    if (r == SQLITE_OK)
+        r = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+    sqlite3_free(sql);
     if (r == SQLITE_OK)
         r = sqlite3_exec(db, text, NULL, NULL, NULL);
     if (r != SQLITE_OK && !sqlite3_get_autocommit(db))

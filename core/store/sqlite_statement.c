@@ -12,14 +12,14 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
-    /* ?2 in give_up_ns: never. State 0 is pending. */
-    [SQL_PARTITION_REBASE] =
-        "UPDATE partition SET start_ns = max(start_ns + ?1, -?2),"
-        " end_ns = min(end_ns + ?1, ?2),"
-        " promised_ns = iif(state=0, max(min(promised_ns + ?1, ?2), -?2), 0),"
-        " asked_ns = iif(state=0, max(min(asked_ns + ?1, ?2), -?2), 0),"
-        " give_up_ns = iif(state=0 AND give_up_ns < ?2, max(min(give_up_ns + ?1, ?2 - 1), -?2),"
-        " give_up_ns)",
+    [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = max(start_ns + ?1, -?2),"
+                             " end_ns = min(end_ns + ?1, ?2)",
+    [SQL_WAITING_DELETE] = "DELETE FROM waiting WHERE id=?1",
+    /* ?2 in give_up_ns: never */
+    [SQL_WAITING_REBASE] =
+        "UPDATE waiting SET promised_ns = max(min(promised_ns + ?1, ?2), -?2),"
+        " asked_ns = max(min(asked_ns + ?1, ?2), -?2),"
+        " give_up_ns = iif(give_up_ns < ?2, max(min(give_up_ns + ?1, ?2 - 1), -?2), ?2)",
     [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
     [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",
     [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
@@ -61,6 +61,8 @@ static char *statement_sql(enum statement which)
         return sqlite_schema_insert(SQLITE_PARTITION);
     case SQL_PARTITION_UPDATE:
         return sqlite_schema_update(SQLITE_PARTITION);
+    case SQL_WAITING_PUT:
+        return sqlite_schema_insert(SQLITE_WAITING);
     case SQL_HISTORY_INSERT:
         return sqlite_schema_insert(SQLITE_HISTORY);
     default:

@@ -308,6 +308,26 @@ static uint64_t mark_of(const char *state_dir)
     return hash_text(HASH_START, text);
 }
 
+/* Programs of a partition that was preempted, and waits again, may still have to be ended. */
+static int keep_waiting(struct server *server)
+{
+    const struct tree *tree = &server->tree;
+    const struct partition *p = NULL;
+    int64_t start_ns = INT64_MIN;
+    uint64_t id = 0;
+    while ((p = engine_next_waiting(tree->engine, start_ns, id))) {
+        start_ns = p->start_ns;
+        id = p->id;
+        if (array_reserve(server->ended, server->ended_capacity, server->ended_count + 1))
+            return -ENOMEM;
+        server->ended[server->ended_count++] =
+            (struct host_partition){.partition = *p, .account = names_account(tree->names, p->uid)};
+    }
+    if (id)
+        qsort(server->ended, server->ended_count, sizeof(*server->ended), compare_id);
+    return 0;
+}
+
 /* List all partitions that have begun for the host thread. */
 static int list_live(struct server *server, struct host_start *start)
 {
@@ -341,6 +361,7 @@ int recover_host(struct server *server)
     struct tree *tree = &server->tree;
     snprintf(server->instance, sizeof(server->instance), "%016llx",
              (unsigned long long)mark_of(tree->shared->state_dir));
+    int r = keep_waiting(server);
     struct host_start start = {.instance = server->instance,
                                .state_dir = tree->shared->state_dir,
                                .proctrack = tree->shared->proctrack,
@@ -353,7 +374,8 @@ int recover_host(struct server *server)
                                .own_pid_ns = tree->own_pid_ns};
     server->ended = NULL;
     start.policy = server->host_policy = *engine_policy(server->tree.engine);
-    int r = list_live(server, &start);
+    if (!r)
+        r = list_live(server, &start);
     return r ? r : host_new(&start, &server->host);
 }
 

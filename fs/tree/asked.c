@@ -92,10 +92,11 @@ static int read_devices(const struct tree *tree, struct write *write, struct ask
     return r ? r : check_named(tree, write, &request->prefer);
 }
 
-/* Whether the request can be granted only now. Then its class does not matter. */
-static bool is_plain(const struct request *request)
+/* Whether the request can be granted only now, in the class that all have. */
+static bool is_plain(const struct request *request, uint32_t standard)
 {
-    return !request->queue && !request->wait && !*request->start;
+    return !request->queue && !request->wait && !*request->start && !request->priority &&
+           standard == PRIORITY_NORMAL;
 }
 
 /* Read how often it repeats, and set all starts. */
@@ -144,7 +145,7 @@ static int read_terms(struct tree *tree, struct write *write, struct asked *aske
         .fixed = *request->start,
         .give_up_ns = request->wait ? timeline_later(tree->now_ns, request->wait) : ENGINE_FOREVER,
         .priority = request->priority ? request->priority - 1 : standard};
-    asked->has_terms = !is_plain(request);
+    asked->has_terms = !is_plain(request, standard);
     if (asked->terms.priority > PRIORITY_NORMAL && asked->terms.priority > standard &&
         !write->caller.admin)
         return message_refuse(REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),

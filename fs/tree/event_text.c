@@ -70,6 +70,14 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
                  (unsigned long long)partition_bytes(p), *start ? " start=" : "", start, time,
                  *p->name ? " name=" : "", p->name);
         break;
+    case EVENT_PRIORITY:
+        snprintf(text, size, " priority=%s", waiting_priority_text(event->waiting_after.priority));
+        break;
+    case EVENT_PREEMPTED:
+    case EVENT_DELAYED:
+        strbuf_time(tree_shown_ns(tree, p->start_ns), start);
+        snprintf(text, size, " start=%s", start);
+        break;
     case EVENT_STARTED:
         strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         snprintf(text, size, " expires=%s waited=%lld", time,

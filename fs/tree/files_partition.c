@@ -3,7 +3,6 @@
 #include "charge.h"
 #include "enforcement.h"
 #include "env.h"
-#include "event_text.h"
 #include "files.h"
 #include "files_members.h"
 #include "files_shares.h"
@@ -95,15 +94,6 @@ SHOW(creator)
 {
     PARTITION_OR_GONE(tree, node);
     strbuf_print(out, "%u %d\n", (unsigned)partition->creator_uid, (int)partition->creator_pid);
-    return 0;
-}
-
-SHOW(device)
-{
-    PARTITION_OR_GONE(tree, node);
-    char devices[TREE_DEVICES_TEXT_MAX];
-    tree_devices_text(partition, devices);
-    strbuf_print(out, "%s\n", devices);
     return 0;
 }
 
@@ -276,6 +266,19 @@ static int store_remaining(struct tree *tree, struct write *write)
     if (!r && partition)
         files_end_message(tree, partition, &write->why);
     return r;
+}
+
+static int store_priority(struct tree *tree, struct write *write)
+{
+    uint32_t priority = 0;
+    while (priority < PRIORITIES && strcmp(write->text, waiting_priority_text(priority)) != 0)
+        priority++;
+    if (priority == PRIORITIES)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "\"%.32s\" is not a priority; write low, normal or high.",
+                              write->text);
+    return engine_set_priority(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                               write->node->object, priority);
 }
 
 static int set_ending(struct tree *tree, struct write *write, const struct ending_change *change)

@@ -2,6 +2,8 @@
 /* The files about what a partition has of its devices; see files_shares.h. */
 #include "files_shares.h"
 
+#include "event_text.h"
+
 #include <stdio.h>
 
 static struct ledger_figures usage_of(const struct tree *tree, const struct partition *partition,
@@ -10,6 +12,19 @@ static struct ledger_figures usage_of(const struct tree *tree, const struct part
     struct ledger_figures figures;
     ledger_get(tree->ledger, share_key(partition->id, partition->share_count, index), &figures);
     return figures;
+}
+
+int files_shares_show_device(struct tree *tree, const struct node *node, uint32_t uid,
+                             struct strbuf *out)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    char devices[TREE_DEVICES_TEXT_MAX];
+    (void)uid;
+    if (!partition)
+        return -ENODEV;
+    tree_devices_text(partition, devices);
+    strbuf_print(out, "%s\n", devices);
+    return 0;
 }
 
 int files_shares_show(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out)

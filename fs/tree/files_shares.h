@@ -5,6 +5,9 @@
 
 #include "files.h"
 
+/* `device`: all of them. */
+int files_shares_show_device(struct tree *tree, const struct node *node, uint32_t uid,
+                             struct strbuf *out);
 /* `devices`: a line for each. */
 int files_shares_show(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out);
 /* `memory_limit`: the sum. */

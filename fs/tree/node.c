@@ -24,7 +24,7 @@ uint16_t tree_node_hash(const char *name)
  * append only. */
 #define OWN_FILES 64
 static const char *const own_files[] = {"charge", "procs", "name",      "fraction", "remaining",
-                                        "grace",  "warn",  "on_expiry", "members"};
+                                        "grace",  "warn",  "on_expiry", "members",  "priority"};
 
 /* Return whether the user is beside the object in its bits. */
 static bool has_own(const struct node *node)

@@ -182,12 +182,35 @@ def series(mount):
     mount.release_all()
 
 
+def devices(mount):
+    """Several devices in one partition, also for one that waits."""
+    name = chronos(mount, 'create', '--gpus', '0,1', '0.5', '1h', '-q').strip()
+    equal(chronos(mount, 'list', '-q', '--device', '1').split(), [name])
+    picture = chronos(mount, 'schedule', '--svg')
+    heights = re.findall(rf'<title>{name} .*?height="([0-9.]+)"', picture)
+    equal(heights, ['75.0', '75.0'], 'half of each of two')
+    later = chronos(mount, 'create', '--gpus=4', '100%', '1h', '-q', '--queue').strip()
+    check(mount.read('queue').rstrip().endswith(' gpu0,gpu1,gpu2,gpu3'), mount.read('queue'))
+    waits = start(mount, 'wait', later)
+    for index in '01':
+        check(f' {name} alice ' in chronos(mount, 'schedule', index), index)
+    picture = chronos(mount, 'schedule', '3')
+    check(f'- {later} alice 100% -' in picture, picture)
+    chronos(mount, 'release', name)
+    ends(waits, 0)
+    chronos(mount, 'release', later)
+    answer = chronos(mount, 'suggest', '--gpus', '2', '50%', '1h').splitlines()
+    equal(answer[0], '50% 1h gpus=2')
+    check(answer[-1].endswith('.'), answer)
+
+
 def main():
     with lib.mounted() as mount:
         runs(mount)
         interrupts(mount)
         shows(mount)
         series(mount)
+        devices(mount)
         worker_dies(mount)
         daemon_dies(mount)
 

@@ -5,6 +5,7 @@ import datetime
 import os
 import select
 import threading
+import time
 
 import lib
 from lib import alice, bob, check, equal, fails, wait_for
@@ -203,6 +204,57 @@ def refusals(mount):
     mount.release_all()
 
 
+def priorities(mount):
+    """The class of one that waits: lower by its owner, higher by administrators."""
+    first = mount.ask('1 1h')
+    name = ask_as(mount, alice, '1 1h queue')
+    path = mount.at('partitions', name, 'priority')
+    equal(alice.outcome(lib.write, path, 'low'), 'ok')
+    equal(value(mount, name, 'priority'), 'low')
+    check(f' priority {name} ' in mount.read('events'))
+    check(alice.outcome(lib.write, path, 'high') == 'EPERM', mount.status())
+    equal(bob.outcome(lib.write, path, 'low'), 'EACCES')
+    equal(lib.outcome(lib.write, path, 'high'), 'ok')
+    fails('EINVAL', lib.write, path, 'urgent')
+    mount.write('low', 'config', 'default_priority')
+    equal(value(mount, ask_as(mount, bob, '1 1h queue'), 'priority'), 'low')
+    equal(bob.outcome(mount.ask, '1 1h queue priority=normal'), 'ok')
+    mount.write('default', 'config', 'default_priority')
+    fails('ENOSPC', mount.ask, '1 1h priority=low')
+    check('1 devices' not in mount.status(), mount.status())
+    check(first in mount.partitions())
+    mount.release_all()
+
+
+def preempted(mount):
+    """The programs of a lease that makes room are ended; what is left of it waits again."""
+    mount.write('end', 'config', 'preempt')
+    mount.write('0', 'config', 'preempt_min')
+    name = ask_as(mount, alice, '1 1h priority=low on_expiry=kill')
+
+    def work():
+        lib.write(mount.at('partitions', name, 'procs'), '0')
+        time.sleep(300)
+
+    program = alice.start(work)
+    check(wait_for(lambda: str(program.pid) in value(mount, name, 'procs')))
+    high = mount.ask('1 1h priority=high queue')
+    equal(value(mount, high, 'state'), 'active')
+    equal(value(mount, name, 'state'), 'pending')
+    check(f' preempted {name} ' in mount.read('events'))
+    try:
+        program.finish()
+        check(False, 'it was not ended')
+    except RuntimeError as error:
+        equal(str(error), 'the process died')
+    os.unlink(mount.at('partitions', high))
+    equal(value(mount, name, 'state'), 'active')
+    equal(value(mount, name, 'procs'), '')
+    mount.write('default', 'config', 'preempt')
+    mount.write('default', 'config', 'preempt_min')
+    mount.release_all()
+
+
 def anywhere(mount):
     """On any device; df and metrics."""
     for device in range(2):
@@ -275,7 +327,7 @@ def restarts(mount):
 def main():
     with lib.mounted('2x80G') as mount:
         for test in (starts_with_the_end, nothing_joins, changes_while_waiting, gives_up,
-                     reservations, refusals, anywhere, promises, restarts):
+                     reservations, refusals, priorities, preempted, anywhere, promises, restarts):
             test(mount)
 
 

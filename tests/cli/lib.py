@@ -148,6 +148,7 @@ class Tree:
             "warn": "300:USR1",
             "promised": "2026-11-21T14:32:10+00:00",
             "priority": "normal",
+            "series": "",
             "events": "",
         }
         values.update(more)

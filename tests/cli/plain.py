@@ -80,6 +80,7 @@ PARTITION = {
     "warn": "300:USR1",
     "promised": "2026-11-21T14:32:10+00:00",
     "priority": "normal",
+    "series": "",
 }
 
 DEVICE = {

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#define OPERATIONS 400000
+#define OPERATIONS 1000000
 #define EPISODE    400
 #define SECONDS(n) ((int64_t)(n)*NS_PER_SECOND)
 

@@ -77,6 +77,28 @@ def use_one(mount, driver):
     mount.release_all()
 
 
+def adopt_one(mount, driver):
+    """config/adopt takes no program out of the partition that it is in: one with several devices
+    would, if the program is in another one on any of these."""
+    alice.call(mount.ask, '1G 600 gpus=2 on_expiry=none', None)
+    own = alice.call(mount.ask, '1G 600 on_expiry=none', 1)
+    bobs = bob.call(mount.ask, '1G 600 on_expiry=none', 0)
+    inside = subprocess.Popen(['sleep', '1000'], preexec_fn=alice.become)
+    outside = subprocess.Popen(['sleep', '1000'], preexec_fn=bob.become)
+    alice.call(mount.write, str(inside.pid), 'gpu1', own, 'procs')
+    mount.write('on', 'config', 'adopt')
+    driver.use(0, inside.pid, 1 << 20)
+    driver.use(0, outside.pid, 1 << 20)  # is adopted: so a check is done
+    check(wait_for(lambda: mount.read('gpu0', bobs, 'procs') == str(outside.pid), 20))
+    equal(mount.read('gpu1', own, 'procs'), str(inside.pid))
+    mount.write('off', 'config', 'adopt')
+    driver.stop(inside.pid, outside.pid)
+    for program in (inside, outside):
+        program.kill()
+        program.wait()
+    mount.release_all()
+
+
 def swap_links(mount):
     """The links belong to the owner of the directory: others can only follow them."""
     name = alice.call(mount.ask, '1G 600 gpus=2', None)
@@ -114,6 +136,7 @@ def main():
         swap_links(mount)
         mount.write('1', 'config', 'watchdog_interval')
         mount.write('0', 'config', 'watchdog_grace')
+        adopt_one(mount, driver)
         mount.write('end', 'config', 'watchdog')
         use_one(mount, driver)
 

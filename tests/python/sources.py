@@ -60,8 +60,8 @@ FROZEN = {
 OWN = """ChronosWarning Device InvalidRequest NotEnoughMemory NotMounted NotPermitted PartitionEnded
 Suggestion current devices limit partitions""".split()
 PARTITION = """active changed device devices duration ended enforcement events extend join leave
-limit_torch memory_fraction memory_limit memory_peak memory_used name partition_id processes promised reason
-release resize start state time_remaining wait""".split()
+limit_torch memory_fraction memory_limit memory_peak memory_used name partition_id
+processes promised reason release resize start state time_remaining wait""".split()
 STANDARD = """__future__ _thread argparse asyncio atexit builtins ctypes datetime errno importlib
 json os pwd runpy select sys tempfile threading time typing warnings""".split()
 

@@ -283,6 +283,11 @@ START_TEST(half_made)
 }
 END_TEST
 
+/* Partition 3 waits. */
+#define WAITING                                                                                    \
+    "UPDATE partition SET state=0 WHERE id=3;"                                                     \
+    "INSERT INTO waiting VALUES(3, 9, 0, 9, 0, 0, 1, 0, 0, 0, 5, 1, x'', 0, x'');"
+
 START_TEST(rows_that_cannot_be_true)
 {
     static const struct {
@@ -325,15 +330,19 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET shares=x'00' WHERE id=3", "partition"},
         {"UPDATE partition SET shares=zeroblob(24) WHERE id=3", "partition"},
         {"UPDATE partition SET shares=zeroblob(192) WHERE id=3", "partition"},
-        {"UPDATE partition SET barred=zeroblob(8) WHERE id=3", "partition"},
-        {"UPDATE partition SET barred=x'00' WHERE id=3", "partition"},
-        {"UPDATE partition SET preferred=x'00' WHERE id=3", "partition"},
-        {"UPDATE partition SET spread=-1 WHERE id=3", "partition"},
+        {WAITING "UPDATE waiting SET barred=zeroblob(8)", "waiting"},
+        {WAITING "UPDATE waiting SET barred=x'00'", "waiting"},
+        {WAITING "UPDATE waiting SET preferred=x'00'", "waiting"},
+        {WAITING "UPDATE waiting SET spread=-1", "waiting"},
         {"UPDATE partition SET state=0 WHERE id=3", "partition"}, /* it waits for nothing */
-        {"UPDATE partition SET state=0, amount_bytes=1, promised_ns=-1 WHERE id=3", "partition"},
-        {"UPDATE partition SET priority=3 WHERE id=3", "partition"},
-        {"UPDATE partition SET fixed=2 WHERE id=3", "partition"},
-        {"UPDATE partition SET digits=-1 WHERE id=3", "partition"},
+        {WAITING "UPDATE waiting SET promised_ns=-1", "waiting"},
+        {WAITING "UPDATE waiting SET id=4", "partition"},
+        {WAITING "INSERT INTO waiting SELECT 4, 9, 0, 9, 0, 0, 1, 0, 0, 0, 5, 1, x'', 0, x''",
+         "waiting"},
+        {WAITING "UPDATE partition SET state=1 WHERE id=3", "waiting"},
+        {WAITING "UPDATE waiting SET priority=3", "waiting"},
+        {WAITING "UPDATE waiting SET fixed=2", "waiting"},
+        {WAITING "UPDATE waiting SET digits=-1", "waiting"},
         {"UPDATE history SET shares=zeroblob(24)", "history"},
         {"UPDATE history SET state=2", "history"},
         {"UPDATE history SET how='eaten'", "history"},

@@ -27,10 +27,32 @@ static int compare_leases(const void *a, const void *b)
     return left->number < right->number ? -1 : left->number > right->number;
 }
 
-static bool lease_of_partition(struct chart_lease *lease)
+/* Return how much of `device` a partition has; of several, its file `devices` has a line each. */
+static uint64_t bytes_on(const struct chronos_mount *mount, const char *device,
+                         const struct chronos_partition *partition)
+{
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    uint64_t bytes = chronos_number(value[CHRONOS_PARTITION_MEMORY]);
+    char path[64], *text, *rest, *line;
+    snprintf(path, sizeof(path), "partitions/%s/devices", partition->id);
+    if (!strchr(value[CHRONOS_PARTITION_DEVICE], ',') ||
+        chronos_read_all(mount->root, path, &text) < 0)
+        return bytes;
+    for (rest = text; (line = strsep(&rest, "\n"));) {
+        struct chronos_line words;
+        chronos_line_split(line, strlen(line), &words);
+        if (words.count > 1 && strcmp(words.words[0], device) == 0)
+            bytes = chronos_number(words.words[1]);
+    }
+    free(text);
+    return bytes;
+}
+
+static bool lease_of_partition(const struct chronos_mount *mount, const char *device,
+                               struct chart_lease *lease)
 {
     const struct chronos_record *record = &lease->partition.record;
-    lease->bytes = chronos_number(record->value[CHRONOS_PARTITION_MEMORY]);
+    lease->bytes = bytes_on(mount, device, &lease->partition);
     lease->pending = strcmp(record->value[CHRONOS_PARTITION_STATE], "pending") == 0;
     return output_time_read(record->value[CHRONOS_PARTITION_START], &lease->start) &&
            output_time_read(record->value[CHRONOS_PARTITION_EXPIRES], &lease->end);
@@ -53,7 +75,7 @@ static int load_leases(const struct chronos_mount *mount, const char *device,
         r = chronos_partition_load(mount, id, CHRONOS_ALL, &lease->partition);
         if (r < 0 && !chronos_is_gone(r))
             failure_skip(skipped, id, r);
-        if (!r && lease_of_partition(lease))
+        if (!r && lease_of_partition(mount, device, lease))
             chart->count++;
     }
     free(ids);

@@ -60,5 +60,17 @@ int device_list(const struct chronos_mount *mount, const char *text, uint32_t ma
 
 const char *device_number(const char *device)
 {
-    return strncmp(device, "gpu", 3) == 0 ? device + 3 : device;
+    return strncmp(device, "gpu", 3) == 0 && !strchr(device, ',') ? device + 3 : device;
+}
+
+bool device_is_among(const char *device, const char *devices)
+{
+    size_t length = strlen(device);
+    while (length > 0 && *devices != '\0') {
+        size_t word = strcspn(devices, ",");
+        if (word == length && memcmp(devices, device, length) == 0)
+            return true;
+        devices += word + (devices[word] == ',');
+    }
+    return length == 0;
 }

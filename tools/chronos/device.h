@@ -13,4 +13,7 @@ int device_list(const struct chronos_mount *mount, const char *text, uint32_t ma
 /* Return the number in "gpu0". */
 const char *device_number(const char *device);
 
+/* Return whether "gpu0" is among "gpu0,gpu2"; "": always. */
+bool device_is_among(const char *device, const char *devices);
+
 #endif

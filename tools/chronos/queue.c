@@ -68,19 +68,6 @@ int queue_load(const struct chronos_mount *mount, const char *device, struct que
     return 0;
 }
 
-bool queue_is_for(const struct queue_row *row, const char *device)
-{
-    size_t length = strlen(device);
-    const char *at = row->devices;
-    while (length > 0 && *at != '\0') {
-        size_t word = strcspn(at, ",");
-        if (word == length && memcmp(at, device, length) == 0)
-            return true;
-        at += word + (at[word] == ',');
-    }
-    return length == 0;
-}
-
 static int compare_ids(const void *a, const void *b)
 {
     const struct queue_row *const *left = a, *const *right = b;

@@ -30,7 +30,4 @@ int queue_sort_by_id(const struct queue_row *rows, size_t count,
                      const struct queue_row ***ret_sorted);
 const struct queue_row *queue_find(const struct queue_row *const *sorted, size_t count,
                                    uint64_t number);
-/* Return whether a row waits for this device ("gpu0"; "": any will do). */
-bool queue_is_for(const struct queue_row *row, const char *device);
-
 #endif

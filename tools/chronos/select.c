@@ -2,6 +2,7 @@
 /* Select partitions; see select.h. */
 #include "select.h"
 
+#include "device.h"
 #include "failure.h"
 
 #include "core/base/fd.h"
@@ -102,8 +103,7 @@ bool select_passes(const struct select *select, const struct chronos_partition *
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
     return (!select->user || strcmp(select->user, value[CHRONOS_PARTITION_USER]) == 0) &&
            (!select->name || strcmp(select->name, value[CHRONOS_PARTITION_NAME]) == 0) &&
-           (select->device[0] == '\0' ||
-            strcmp(select->device, value[CHRONOS_PARTITION_DEVICE]) == 0);
+           device_is_among(select->device, value[CHRONOS_PARTITION_DEVICE]);
 }
 
 bool select_line(const struct select *select, const struct chronos_line *line)
@@ -116,6 +116,5 @@ bool select_line(const struct select *select, const struct chronos_line *line)
         return false;
     return (!select->user || strcmp(select->user, user) == 0) &&
            (!select->name || strcmp(select->name, chronos_line_value(line, "name")) == 0) &&
-           (select->device[0] == '\0' ||
-            strcmp(select->device, chronos_line_value(line, "device")) == 0);
+           device_is_among(select->device, chronos_line_value(line, "device"));
 }

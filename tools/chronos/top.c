@@ -2,6 +2,7 @@
 /* Read what `chronos top` shows; see top.h. */
 #include "top.h"
 
+#include "device.h"
 #include "load.h"
 #include "output.h"
 #include "user.h"
@@ -27,12 +28,24 @@ static void copy(char *to, size_t size, const char *text)
     to[length] = '\0';
 }
 
+/* Write "gpu0,gpu2" as "gpu0+1". */
+static void copy_device(char *to, size_t size, const char *devices)
+{
+    size_t first = strcspn(devices, ","), more = 0;
+    for (const char *at = devices; *at != '\0'; at++)
+        more += *at == ',';
+    if (more > 0)
+        snprintf(to, size, "%.*s+%zu", (int)(first < 8 ? first : 8), devices, more);
+    else
+        copy(to, size, devices);
+}
+
 static struct top_row row_of(const struct chronos_partition *partition)
 {
     const struct chronos_record *record = &partition->record;
     struct top_row row = {.bytes = chronos_number(record->value[CHRONOS_PARTITION_MEMORY])};
     copy(row.id, sizeof(row.id), partition->id);
-    copy(row.device, sizeof(row.device), record->value[CHRONOS_PARTITION_DEVICE]);
+    copy_device(row.device, sizeof(row.device), record->value[CHRONOS_PARTITION_DEVICE]);
     output_share_text(record->value[CHRONOS_PARTITION_FRACTION], row.share, sizeof(row.share));
     copy(row.state, sizeof(row.state), record->value[CHRONOS_PARTITION_STATE]);
     copy(row.user, sizeof(row.user), record->value[CHRONOS_PARTITION_USER]);
@@ -137,7 +150,7 @@ static void select_waiting(const struct select *select, struct top *top)
         const struct queue_row *row = &top->waiting[i];
         bool user = select->by_uid ? strcmp(row->user, own) == 0 || strcmp(row->user, number) == 0
                                    : !select->user || strcmp(row->user, select->user) == 0;
-        if (user && !select->name && queue_is_for(row, select->device))
+        if (user && !select->name && device_is_among(select->device, row->devices))
             top->waiting[kept++] = *row;
     }
     top->waiting_count = kept;

@@ -11,7 +11,7 @@
 /* A partition, as small as it can be: there may be very many. */
 struct top_row {
     char id[CHRONOS_ID_MAX];
-    char device[16], share[16], state[16];
+    char device[40], share[16], state[16];
     char user[USERNAME_MAX + 1];
     char name[68];
     uint64_t bytes, used, remaining;
