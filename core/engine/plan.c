@@ -143,8 +143,7 @@ static bool skip_tried(const struct engine *engine, struct queue_key *key,
     return true;
 }
 
-/* Find the request of a tree that comes next in fair order and may fit, if before
- * *best. */
+/* Find the request of a tree that comes next in fair order and may fit, if before *best. */
 static void find_fit(const struct engine *engine, const struct avl *avl,
                      const struct queue_fit *fit, struct entry **best)
 {
