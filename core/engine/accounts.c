@@ -135,6 +135,7 @@ struct holder *accounts_get(struct engine *engine, bool group, uint32_t id)
     holder->id = id;
     struct quota_limits limits = limits_of(engine, holder);
     quota_init(&holder->quota, &limits);
+    accounts_init_pending(holder);
     engine->accounts.limited += accounts_is_limited(holder);
     avl_insert(&engine->accounts.holders, &holder->node);
     return holder;
@@ -323,7 +324,7 @@ static void charge(struct engine *engine, struct charge *charge, struct holder *
               partition->start_ns, partition->end_ns, partition->start_ns);
     holder->known = false;
     if (partition->state == PARTITION_PENDING)
-        holder->quota.pending++;
+        accounts_add_pending(charge, partition->series);
     else if (!holder->group && !holder->stale)
         fairshare_hold(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
 }
@@ -337,11 +338,11 @@ static void take_back(struct engine *engine, struct charge *charge,
     if (!holder)
         return;
     uint64_t ppm = (uint64_t)charge->quota.span.start.delta_ppm;
+    if (partition->state == PARTITION_PENDING)
+        accounts_remove_pending(charge);
     quota_take(&holder->quota, engine->accounts.calendar, &charge->quota, partition->start_ns);
     holder->known = false;
-    if (partition->state == PARTITION_PENDING)
-        holder->quota.pending--;
-    else if (!holder->group && !holder->stale)
+    if (partition->state != PARTITION_PENDING && !holder->group && !holder->stale)
         fairshare_drop(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
     charge->holder = NULL;
 }

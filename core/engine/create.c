@@ -83,12 +83,8 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
     event->after.change_seq = event->seq;
     if (kept)
         event->waiting_after = *waiting;
-    if (preemption)
-        index_change(engine, entry, &event->after);
-    else {
-        entry->partition = event->after;
-        index_add(engine, entry);
-    }
+    entry->partition = event->after;
+    index_add(engine, entry);
     if (partition->state == PARTITION_PENDING)
         queue_mark_order(engine);
     if (warning)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Internals of accounts.h: holders and what they are charged. accounts.c keeps them,
- * accounts_usage.c books what was used, accounts_check.c decides, accounts_query.c tells.
+ * accounts_pending.c counts what waits, accounts_usage.c books what was used, accounts_check.c
+ * decides, accounts_query.c tells.
  */
 #ifndef CHRONOS_ENGINE_HOLDERS_H
 #define CHRONOS_ENGINE_HOLDERS_H
@@ -27,12 +28,15 @@ struct holder {
     bool known;
     int64_t known_ns;
     uwide known_usage;
+    struct avl series; /* charges of what waits and belongs to one: series, id */
 };
 
 /* What a holder is charged for a partition. */
 struct charge {
     struct holder *holder; /* NULL: it is not charged */
     struct quota_charge quota;
+    struct avl_node by_series; /* in the holder's series; unused if series is 0 */
+    uint64_t series;           /* while it waits */
 };
 
 /* All holders of an engine, and what they have in common. */
@@ -91,6 +95,16 @@ int accounts_prepare_limit(struct engine *engine, const char *key);
 void accounts_set_limit(struct engine *engine, const char *key, const char *value);
 /* Whether its limits depend on what it is promised. */
 bool accounts_is_limited(const struct holder *holder);
+
+/* -- accounts_pending.c -------------------------------------------------------- */
+
+void accounts_init_pending(struct holder *holder);
+/* Count a charge with a holder as pending, or no longer: a series once. It must have the partition
+ * already, or still. */
+void accounts_add_pending(struct charge *charge, uint64_t series);
+void accounts_remove_pending(struct charge *charge);
+/* Whether an occurrence of this series is pending, so that others do not count. */
+bool accounts_has_pending(const struct holder *holder, uint64_t series);
 
 /* -- accounts_usage.c --------------------------------------------------------- */
 
