@@ -176,7 +176,8 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
 int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
                    const struct creation_terms *terms, uint64_t *ret_id);
 /* Return whether a request would be accepted now, with the record that it would get (id 0), or why
- * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. A high one that
+ * would preempt others has the start here that it would have without. */
 int engine_check_create(struct engine *engine, const struct call *call,
                         const struct creation *creation, const struct creation_terms *terms,
                         struct partition *ret_partition);
@@ -204,7 +205,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
  * or, with NULL, any. It keeps its start if it has room there, and is refused otherwise. */
 int engine_set_devices(struct engine *engine, const struct call *call, uint64_t id,
                        const uint32_t *devices, uint32_t count);
-/* Change the class of a partition that waits: lower for its owner, higher for administrators. */
+/* Change the class of a partition that waits: lower for its owner, higher for administrators. One
+ * that is high now preempts as a new one does, and starts with the next engine_advance. */
 int engine_set_priority(struct engine *engine, const struct call *call, uint64_t id,
                         uint32_t priority);
 /* Change how a partition ends: those parts that `change` sets. Owners are bound by the policy
