@@ -4,6 +4,7 @@
  * answers that a dead worker may not have sent. See server.h.
  */
 #include "core/base/array.h"
+#include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/engine/accounts.h"
@@ -308,11 +309,13 @@ static uint64_t mark_of(const char *state_dir)
     return hash_text(HASH_START, text);
 }
 
-/* Programs of a partition that was preempted, and waits again, may still have to be ended. */
+/* Programs of a partition that was preempted, and waits again, may still have to be ended. They
+ * have their grace from now on: it is not known when it was preempted. */
 static int keep_waiting(struct server *server)
 {
     const struct tree *tree = &server->tree;
     const struct partition *p = NULL;
+    const int64_t now_ns = clock_boottime_ns();
     int64_t start_ns = INT64_MIN;
     uint64_t id = 0;
     while ((p = engine_next_waiting(tree->engine, start_ns, id))) {
@@ -320,8 +323,10 @@ static int keep_waiting(struct server *server)
         id = p->id;
         if (array_reserve(server->ended, server->ended_capacity, server->ended_count + 1))
             return -ENOMEM;
-        server->ended[server->ended_count++] =
+        struct host_partition *ended = &server->ended[server->ended_count++];
+        *ended =
             (struct host_partition){.partition = *p, .account = names_account(tree->names, p->uid)};
+        ended->partition.end_ns = now_ns;
     }
     if (id)
         qsort(server->ended, server->ended_count, sizeof(*server->ended), compare_id);
