@@ -97,6 +97,7 @@ void accounts_refresh(struct engine *engine)
     struct avl *holders = &engine->accounts.holders;
 
     engine->accounts.total_known = false;
+    engine->queue.pass.listed = false;
 
     for (struct avl_node *node = avl_first(holders); node; node = avl_after(holders, node)) {
         struct holder *holder = avl_entry(node, struct holder, node);

@@ -71,6 +71,7 @@ static void enter(struct engine *engine, enum pass_phase phase)
     pass->phase = phase;
     pass->priority = PRIORITIES;
     pass->sorted = false;
+    pass->listed = false;
 }
 
 /* -- forward ------------------------------------------------------------------- */
@@ -115,80 +116,24 @@ static int reorder(struct engine *engine, int64_t now_ns)
 
 /* -- fill: start what can start now ------------------------------------------- */
 
-/* Move `key` past the account of `at`. False: it was the last one. */
-static bool skip_account(struct queue_key *key, const struct queue_key *at)
-{
-    *key = (struct queue_key){at->priority, at->account + 1, INT64_MIN, 0};
-    if (at->account < UINT32_MAX)
-        return true;
-    key->account = 0;
-    return at->priority > 0 && (key->priority--, true);
-}
-
-/* Move `key` on from `at`, which comes before what was tried last, to what may come after it. */
-static bool skip_tried(const struct engine *engine, struct queue_key *key,
-                       const struct queue_key *at)
-{
-    const struct queue *queue = &engine->queue;
-    const struct queue_key *last = &queue->pass.last;
-
-    if (at->priority > last->priority) {
-        *key = (struct queue_key){last->priority, 0, INT64_MIN, 0};
-        return true;
-    }
-    if (queue->rules.order && at->account != last->account &&
-        queue->rules.order(queue->rules.context, at->account, last->account) < 0)
-        return skip_account(key, at);
-    *key = (struct queue_key){at->priority, at->account, last->asked_ns, last->id + 1};
-    return true;
-}
-
-/* Find the request of a tree that comes next in fair order and may fit, if before *best. */
-static void find_fit(const struct engine *engine, const struct avl *avl,
-                     const struct queue_fit *fit, struct entry **best)
-{
-    const struct pass *pass = &engine->queue.pass;
-    struct queue_key key = {.priority = PRIORITIES - 1, .asked_ns = INT64_MIN};
-    struct entry *entry;
-    bool more = true;
-
-    while (more && (entry = queue_fit_at_or_after(avl, &key, fit))) {
-        struct queue_key at = queue_key_of(entry);
-        struct queue_key first = *best ? queue_key_of(*best) : at;
-
-        if (at.priority < first.priority)
-            return;
-        if (pass->begun && !queue_is_before(engine, &pass->last, &at)) {
-            more = skip_tried(engine, &key, &at);
-            continue;
-        }
-        if (!*best || queue_is_before(engine, &at, &first))
-            *best = entry;
-        more = skip_account(&key, &at);
-    }
-}
-
 static int fill(struct engine *engine, int64_t now_ns)
 {
     struct pass *pass = &engine->queue.pass;
-    struct queue_fit fit = queue_fit_of(engine, pass->device, now_ns);
     struct queue_key last = pass->last;
     bool begun = pass->begun;
-    struct entry *best = NULL;
+    struct entry *entry = NULL;
+    int r = plan_next_to_fill(engine, now_ns, &entry);
 
-    find_fit(engine, &engine->queue.anywhere, &fit, &best);
-    fit.planned = true;
-    find_fit(engine, plan_waiting_here(engine), &fit, &best);
-    find_fit(engine, &engine->queue.gangs, &fit, &best); /* one of their devices is this one */
-    if (!best) {
+    if (r)
+        return r;
+    if (!entry) {
         enter(engine, PASS_IDLE);
         return 0;
     }
-    pass->last = queue_key_of(best);
-    pass->begun = true;
     /* A quota can allow it a little later, when no pass comes. */
-    bool limited = accounts_limit(engine, &best->partition);
-    int r = improve(engine, best, now_ns, limited ? ENGINE_FOREVER : now_ns + 1);
+    bool limited = accounts_limit(engine, &entry->partition);
+    r = improve(engine, entry, now_ns, limited ? ENGINE_FOREVER : now_ns + 1);
+    pass->listed = !r; /* its move does not change the order */
     if (r) {
         pass->last = last;
         pass->begun = begun;

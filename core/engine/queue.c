@@ -376,3 +376,12 @@ struct queue_fit queue_fit_of(const struct engine *engine, uint32_t device, int6
     }
     return fit;
 }
+
+bool queue_fit_is_within(const struct queue_fit *a, const struct queue_fit *b)
+{
+    bool within = a->most_part <= b->most_part;
+
+    for (uint32_t i = 0; within && i < QUEUE_SIZES; i++)
+        within = a->most_s[i] <= b->most_s[i] && a->until[i] <= b->until[i];
+    return within;
+}

@@ -63,6 +63,7 @@ struct waiter {
 struct queue_turn {
     uint32_t account;
     uint32_t rank; /* equal: equal usage */
+    uint32_t tree; /* fill: where its requests are, a number of plan_fill.c */
     struct queue_key next;
     bool over;
 };
@@ -72,6 +73,17 @@ enum pass_phase {
     PASS_FORWARD, /* move requests on the device forward */
     PASS_REORDER, /* put the first requests into fair order, within their promises */
     PASS_FILL,    /* start requests that can start now */
+};
+
+/* What fits on a device from a moment on. */
+struct queue_fit {
+    uint32_t most_part; /* what is free, in 2^-32 of the device, rounded up */
+    /* for each size, rounded up: how long it fits, and until when; 0: it does not fit */
+    uint32_t most_s[QUEUE_SIZES];
+    uint32_t until[QUEUE_SIZES];
+    /* Also what fits only until the start that it has now: it may be planned on this device, where
+     * its own promise is in its way. */
+    bool planned;
 };
 
 /* One walk over the requests for one device that something was freed on. */
@@ -88,6 +100,8 @@ struct pass {
     size_t turn_capacity;
     bool begun;            /* fill: `last` is set */
     struct queue_key last; /* fill: the last request that was tried */
+    bool listed;           /* fill: turns are those of the class, a heap in fair order */
+    struct queue_fit fit;  /* fill: when it was listed, or since */
 };
 
 /* A request that is placed in another order. */
@@ -155,21 +169,13 @@ bool queue_is_before(const struct engine *engine, const struct queue_key *a,
 struct entry *queue_at_or_after(const struct avl *avl, const struct queue_key *key);
 /* The first of all requests that can move, at or after a position. */
 struct entry *queue_in_order(const struct engine *engine, const struct queue_key *key);
-/* What fits on a device from a moment on. */
-struct queue_fit {
-    uint32_t most_part; /* what is free, in 2^-32 of the device, rounded up */
-    /* for each size, rounded up: how long it fits, and until when; 0: it does not fit */
-    uint32_t most_s[QUEUE_SIZES];
-    uint32_t until[QUEUE_SIZES];
-    /* Also what fits only until the start that it has now: it may be planned on this device, where
-     * its own promise is in its way. */
-    bool planned;
-};
 /* The same, of those that may fit; `fit` NULL: any. */
 struct entry *queue_fit_at_or_after(const struct avl *avl, const struct queue_key *key,
                                     const struct queue_fit *fit);
 /* What fits on a device from now on. */
 struct queue_fit queue_fit_of(const struct engine *engine, uint32_t device, int64_t now_ns);
+/* Whether all that fits in `a` fits in `b`. */
+bool queue_fit_is_within(const struct queue_fit *a, const struct queue_fit *b);
 
 /* In place of a moment: nothing was freed, but what has ended no longer blocks a start now. */
 #define QUEUE_FILL (ENGINE_FOREVER - 1)
@@ -200,6 +206,12 @@ const struct avl *plan_waiting_here(const struct engine *engine);
 int plan_list_turns(struct engine *engine);
 /* Find the next request of the class in fair order, and whose turn it is; NULL: there is none. */
 struct entry *plan_next_in_order(struct engine *engine, struct queue_turn **ret_turn);
+
+/* -- plan_fill.c -------------------------------------------------------------- */
+
+/* Find the request that comes next in fair order after the last one and may start now on the device
+ * of the pass; NULL: there is none. 0 or -ENOMEM. */
+int plan_next_to_fill(struct engine *engine, int64_t now_ns, struct entry **ret_entry);
 
 /* -- plan_reorder.c ----------------------------------------------------------- */
 

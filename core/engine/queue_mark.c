@@ -22,6 +22,7 @@ void queue_mark_shares(struct engine *engine, const struct partition *partition,
 void queue_mark_order(struct engine *engine)
 {
     engine->queue.reorder.due = true;
+    engine->queue.pass.listed = false;
 }
 
 void queue_mark_itself(struct engine *engine, const struct entry *entry)

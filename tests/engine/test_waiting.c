@@ -286,6 +286,51 @@ START_TEST(gangs_without_room)
 }
 END_TEST
 
+static uint64_t comparisons;
+
+static int count_comparisons(void *context, uint32_t a, uint32_t b)
+{
+    (void)context;
+    comparisons++;
+    return (a > b) - (a < b);
+}
+
+static int64_t not_before_a_while(void *context, const struct partition *partition, int64_t from_ns,
+                                  int64_t before_ns, int64_t duration_ns)
+{
+    int64_t earliest_ns = from_ns > SECONDS(1000) ? from_ns : SECONDS(1000);
+
+    (void)context;
+    (void)partition;
+    (void)duration_ns;
+    return earliest_ns < before_ns ? earliest_ns : ENGINE_FOREVER;
+}
+
+/* Many whose quotas hold them back cost a request each, not a request times their accounts. */
+START_TEST(held_back_by_quotas)
+{
+    const uint32_t persons = 100, each = 10;
+    const uint64_t requests = (uint64_t)persons * each;
+    int steps = 0;
+
+    start(100 * GIB);
+    uint64_t freed = waits(0, 1000, 0, "0.1 100", 0);
+    engine_set_rules(engine, &(struct engine_rules){.order = count_comparisons,
+                                                    .limit = not_before_a_while,
+                                                    .forward = 1});
+    for (uint32_t i = 0; i < requests; i++)
+        waits(0, 2000 + i % persons, i % 2 ? ENGINE_DEVICE_ANY : 0, "0.0001 10", 0);
+    ck_assert_int_eq(engine_advance(engine, 0), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(SECONDS(1), &admin, &why), freed), 0);
+    comparisons = 0;
+    for (; !engine_plan_is_finished(engine); steps++)
+        ck_assert_int_eq(engine_advance_some(engine, SECONDS(1), 1), 0);
+    ck_assert_uint_ge((uint64_t)steps, requests); /* each was tried, in fair order */
+    ck_assert_uint_le(comparisons, 20 * requests);
+    starts(freed + 1, 1000, PARTITION_PENDING);
+}
+END_TEST
+
 START_TEST(revert_gives_places_back)
 {
     start(100 * GIB);
@@ -416,6 +461,6 @@ int main(void)
                       missed_window, gangs_keep_their_place, stream_of_small_ones, fixed_start,
                       gives_up, fair_order, equal_usage, shrink_and_grow,
                       extension_stops_at_a_promise, pass_in_portions, steps_of_a_portion,
-                      gangs_without_room, revert_gives_places_back, restored_places, refusals,
-                      choice_of_device, preferred_later);
+                      gangs_without_room, held_back_by_quotas, revert_gives_places_back,
+                      restored_places, refusals, choice_of_device, preferred_later);
 }
