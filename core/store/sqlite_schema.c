@@ -82,6 +82,7 @@ static const struct column columns[] = {
     {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), WAITS, TIME},
     {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), WAITS, TIME},
     {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), WAITS, TIME},
+    {"spared_ns", COLUMN_I64, IN(waiting.spared_ns), WAITS, TIME},
     /* Years are counted from 1970 here, and from the boot in all other times to come. */
     {"fixed_wall_ns", COLUMN_I64, IN(waiting.fixed_wall_ns), WAITS, ANY},
     {"fixed", COLUMN_BOOL, IN(waiting.fixed), WAITS, 0, 1},

@@ -3,12 +3,11 @@
 """Requests that wait: `queue`, `wait=`, `start=`, `priority=`, and what the tree shows of them."""
 import datetime
 import os
-import select
 import threading
 import time
 
 import lib
-from lib import alice, bob, check, equal, fails, wait_for
+from lib import Poller, alice, bob, check, equal, fails, wait_for
 
 FORM = '%Y-%m-%dT%H:%M:%S'
 
@@ -23,31 +22,6 @@ def value(mount, name, file):
 
 def ask_as(mount, user, request, device=0):
     return user.call(mount.ask, request, device)
-
-
-class Poller:
-    """Polls a file for POLLPRI; reads it whenever it wakes."""
-
-    def __init__(self, path):
-        self.fd = os.open(path, os.O_RDONLY)
-        self.text()
-        self.poll = select.poll()
-        self.poll.register(self.fd, select.POLLPRI)
-
-    def text(self):
-        return os.pread(self.fd, 1 << 20, 0).decode().strip()
-
-    def wait(self, seconds=20):
-        """The text after the next wake-up, or None."""
-        if not self.poll.poll(seconds * 1000 * lib.FACTOR):
-            return None
-        try:
-            return self.text()
-        except OSError:
-            return 'ended'
-
-    def close(self):
-        os.close(self.fd)
 
 
 def starts_with_the_end(mount):

@@ -29,7 +29,7 @@ static const struct store_kind *kind;
 static struct engine *engine;
 static struct store_clock now; /* its now_ns is the time */
 static struct refusal refusal;
-static unsigned moved, started, gave_up, reverted;
+static unsigned moved, started, gave_up, preempted, reverted;
 
 #define HOLDS(x) ck_assert_msg(x, "SEED=%u: %s", seed, #x)
 
@@ -80,6 +80,8 @@ static struct engine *load(void)
     }
     struct store_sink sink = {.context = loaded, .partition = restore};
     ck_assert_msg(store_load(store, &now, &sink, &counters, &why) == 0, "%s", why.text);
+    ck_assert_int_eq(engine_restore_setting(loaded, "config/preempt", "end"), 0);
+    ck_assert_int_eq(engine_restore_setting(loaded, "config/preempt_min", "60"), 0);
     engine_restore_counters(loaded, counters.next_id, counters.next_seq);
     return loaded;
 }
@@ -141,6 +143,7 @@ static void save(bool fails)
         moved += e->kind == EVENT_MOVED && !fails;
         started += e->kind == EVENT_STARTED && !fails;
         gave_up += e->kind == EVENT_GAVE_UP && !fails;
+        preempted += e->kind == EVENT_PREEMPTED && !fails;
     }
     if (fails && events) {
         HOLDS(engine_revert(engine, events) == 0);
@@ -278,7 +281,8 @@ static void sequences(unsigned count)
     for (seed = first; seed < first + (only ? 1 : count); seed++)
         sequence();
     /* It is a test of something. */
-    ck_assert(only || (moved > count && started > count && gave_up > count && reverted > count));
+    ck_assert(only || (moved > count && started > count && gave_up > count && preempted > count &&
+                       reverted > count));
 }
 
 START_TEST(in_memory)
