@@ -110,7 +110,7 @@ struct engine_device {
 struct engine;
 
 /* Format a moment of engine time for people ("14:32:10", with the date if it is not today) into
- * `text`. Injected, because the engine has no clock. */
+ * `text`; never ENGINE_FOREVER. Injected, because the engine has no clock. */
 typedef void engine_time_text_fn(void *context, int64_t at_ns, char *text, size_t size);
 
 /* Create an empty engine. The caller frees it with engine_free. */
@@ -176,7 +176,8 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
 int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
                    const struct creation_terms *terms, uint64_t *ret_id);
 /* Return whether a request would be accepted now, with the record that it would get (id 0), or why
- * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. A high one that
+ * would preempt others has the start here that it would have without. */
 int engine_check_create(struct engine *engine, const struct call *call,
                         const struct creation *creation, const struct creation_terms *terms,
                         struct partition *ret_partition);
@@ -204,7 +205,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
  * or, with NULL, any. It keeps its start if it has room there, and is refused otherwise. */
 int engine_set_devices(struct engine *engine, const struct call *call, uint64_t id,
                        const uint32_t *devices, uint32_t count);
-/* Change the class of a partition that waits: lower for its owner, higher for administrators. */
+/* Change the class of a partition that waits: lower for its owner, higher for administrators. One
+ * that is high now preempts as a new one does, and starts with the next engine_advance. */
 int engine_set_priority(struct engine *engine, const struct call *call, uint64_t id,
                         uint32_t priority);
 /* Change how a partition ends: those parts that `change` sets. Owners are bound by the policy
@@ -245,10 +247,10 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
  * forward into room that was freed, and start what can start now. Cheap if nothing is due. -ENOMEM:
  * what is left is done by a later call. */
 int engine_advance(struct engine *engine, int64_t now_ns);
-/* The same in portions: at most `most` events, and tries to move a request. No query shows a
- * partition whose time is up, whether it has been ended or not; only its event is still missing.
- * Queries pass by those that were over 34 ms ago or more in O(log n); a sum for a user or an
- * account then takes as long as it has partitions. */
+/* The same in portions: at most `most` events, or for each sixteen of them a step of the plan, which
+ * takes longer; at least one. No query shows a partition whose time is up, whether it has been ended
+ * or not; only its event is still missing. Queries pass by those that were over 34 ms ago or more in
+ * O(log n); a sum for a user or an account then takes as long as it has partitions. */
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
 /* Return whether a partition is live, or its time is up and its event is missing. */
 bool engine_is_known(const struct engine *engine, uint64_t id);
