@@ -135,6 +135,7 @@ struct holder *accounts_get(struct engine *engine, bool group, uint32_t id)
     holder->id = id;
     struct quota_limits limits = limits_of(engine, holder);
     quota_init(&holder->quota, &limits);
+    accounts_init_pending(holder);
     engine->accounts.limited += accounts_is_limited(holder);
     avl_insert(&engine->accounts.holders, &holder->node);
     return holder;
@@ -147,6 +148,32 @@ int accounts_prepare(struct engine *engine, const struct partition *partition)
     if (partition->quota_group && !accounts_get(engine, true, partition->quota_group))
         return -ENOMEM;
     return 0;
+}
+
+static bool is_idle(const struct holder *holder)
+{
+    const struct quota_holder *quota = &holder->quota;
+
+    return holder->own.set == 0 && !avl_first(&quota->tally.marks) && holder->epoch == 0 &&
+           holder->booked == 0 && quota->day.ppm_ns == 0 && quota->week.ppm_ns == 0;
+}
+
+static void forget(struct engine *engine, bool group, uint32_t id)
+{
+    struct holder *holder = accounts_find(engine, group, id);
+
+    if (!holder || !is_idle(holder))
+        return;
+    engine->accounts.limited -= accounts_is_limited(holder);
+    avl_remove(&engine->accounts.holders, &holder->node);
+    free(holder);
+}
+
+void accounts_forget(struct engine *engine, const struct partition *partition)
+{
+    forget(engine, false, accounts_of(engine, partition->uid));
+    if (partition->quota_group)
+        forget(engine, true, partition->quota_group);
 }
 
 static const char *const kind_words[] = {
@@ -297,7 +324,7 @@ static void charge(struct engine *engine, struct charge *charge, struct holder *
               partition->start_ns, partition->end_ns, partition->start_ns);
     holder->known = false;
     if (partition->state == PARTITION_PENDING)
-        holder->quota.pending++;
+        accounts_add_pending(charge, partition->series);
     else if (!holder->group && !holder->stale)
         fairshare_hold(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
 }
@@ -311,11 +338,11 @@ static void take_back(struct engine *engine, struct charge *charge,
     if (!holder)
         return;
     uint64_t ppm = (uint64_t)charge->quota.span.start.delta_ppm;
+    if (partition->state == PARTITION_PENDING)
+        accounts_remove_pending(charge);
     quota_take(&holder->quota, engine->accounts.calendar, &charge->quota, partition->start_ns);
     holder->known = false;
-    if (partition->state == PARTITION_PENDING)
-        holder->quota.pending--;
-    else if (!holder->group && !holder->stale)
+    if (partition->state != PARTITION_PENDING && !holder->group && !holder->stale)
         fairshare_drop(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
     charge->holder = NULL;
 }

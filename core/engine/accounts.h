@@ -49,7 +49,7 @@ bool engine_next_quota(const struct engine *engine, enum holder_kind kind, uint6
 /* What a holder holds and has used. */
 struct engine_use {
     uint64_t held_ppm;              /* now */
-    uint32_t waiting;               /* requests */
+    uint32_t waiting;               /* requests; a series is one */
     uint64_t day_ppm_s, week_ppm_s; /* used and promised in this day and week, rounded up */
     int64_t day_end_ns, week_end_ns;
     uwide usage;        /* decayed (fairshare.h); not of groups */

@@ -115,11 +115,21 @@ static int check(struct engine *engine, const struct call *call, const struct pa
     return r;
 }
 
+/* Whether one more request of an account waits with this partition. */
+static bool counts(const struct engine *engine, const struct partition *partition, uint32_t account)
+{
+    const struct holder *holder = accounts_find(engine, false, account);
+
+    return partition->state == PARTITION_PENDING &&
+           !(partition->series && holder && accounts_has_pending(holder, partition->series));
+}
+
 int accounts_check(struct engine *engine, const struct call *call,
                    const struct partition *partition, uint32_t priority, struct entry *entry)
 {
-    struct quota_ask ask = {.class = priority,
-                            .waits = !entry && partition->state == PARTITION_PENDING};
+    struct quota_ask ask = {
+        .class = priority,
+        .waits = !entry && counts(engine, partition, accounts_of(engine, partition->uid))};
 
     if (call->caller->admin)
         return 0;
@@ -141,7 +151,8 @@ int accounts_check_owner(struct engine *engine, const struct call *call, const s
 {
     struct partition after = entry->partition;
     bool waits = after.state == PARTITION_PENDING;
-    struct quota_ask ask = {.class = waits ? entry->waiter->record.priority : 0, .waits = waits};
+    struct quota_ask ask = {.class = waits ? entry->waiter->record.priority : 0,
+                            .waits = counts(engine, &after, accounts_of(engine, uid))};
 
     if (accounts_of(engine, uid) == entry->account)
         return 0;

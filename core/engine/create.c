@@ -160,8 +160,10 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
     engine->accounts.unbound = false;
     if (!r)
         r = accounts_check(engine, call, &partition, terms ? terms->priority : 0, NULL);
-    if (r)
+    if (r) {
+        accounts_forget(engine, &partition);
         return r;
+    }
     memcpy(partition.name, request->name, sizeof(partition.name));
     *ret_partition = partition;
     *ret_waiting = waiting;
@@ -194,6 +196,8 @@ int engine_check_create(struct engine *engine, const struct call *call,
 
     if (!r && same)
         *ret_partition = *same;
+    else if (!r)
+        accounts_forget(engine, ret_partition);
     return r;
 }
 

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* A step of the plan may take as long as so many events: a gang looks at all devices. */
+#define STEP_EVENTS 16
+
 void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry)
 {
     bool waits = entry->partition.state == PARTITION_PENDING;
@@ -183,7 +186,8 @@ int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most)
         return r;
     if (engine->over_ns < now_ns)
         engine->over_ns = now_ns;
-    for (; !r && most > 0 && !plan_is_finished(engine); most--)
+    for (; !r && most > 0 && !plan_is_finished(engine);
+         most -= most < STEP_EVENTS ? most : STEP_EVENTS)
         r = plan_step(engine, now_ns);
     return r ? r : do_due(engine, now_ns, &most); /* what can start now has moved to now */
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Internals of accounts.h: holders and what they are charged. accounts.c keeps them,
- * accounts_usage.c books what was used, accounts_check.c decides, accounts_query.c tells.
+ * accounts_pending.c counts what waits, accounts_usage.c books what was used, accounts_check.c
+ * decides, accounts_query.c tells.
  */
 #ifndef CHRONOS_ENGINE_HOLDERS_H
 #define CHRONOS_ENGINE_HOLDERS_H
@@ -10,7 +11,7 @@
 
 struct entry;
 
-/* An account, or a group with a quota. Never freed before the engine. */
+/* An account, or a group with a quota. Not freed before the engine once it has used anything. */
 struct holder {
     struct avl_node node; /* group, id */
     bool group;
@@ -27,12 +28,15 @@ struct holder {
     bool known;
     int64_t known_ns;
     uwide known_usage;
+    struct avl series; /* charges of what waits and belongs to one: series, id */
 };
 
 /* What a holder is charged for a partition. */
 struct charge {
     struct holder *holder; /* NULL: it is not charged */
     struct quota_charge quota;
+    struct avl_node by_series; /* in the holder's series; unused if series is 0 */
+    uint64_t series;           /* while it waits */
 };
 
 /* All holders of an engine, and what they have in common. */
@@ -66,6 +70,8 @@ struct holder *accounts_at_or_after(const struct engine *engine, bool group, uin
 struct holder *accounts_get(struct engine *engine, bool group, uint32_t id);
 /* Make the holders that a partition needs. 0 or -ENOMEM. */
 int accounts_prepare(struct engine *engine, const struct partition *partition);
+/* Free the holders of a partition that was not granted, unless they are for something else. */
+void accounts_forget(struct engine *engine, const struct partition *partition);
 /* What a partition counts, in millionths of a device. */
 uint64_t accounts_ppm(const struct engine *engine, const struct partition *partition);
 /* Charge an entry to its holders, or take it back: what is promised, not what was used. */
@@ -89,6 +95,16 @@ int accounts_prepare_limit(struct engine *engine, const char *key);
 void accounts_set_limit(struct engine *engine, const char *key, const char *value);
 /* Whether its limits depend on what it is promised. */
 bool accounts_is_limited(const struct holder *holder);
+
+/* -- accounts_pending.c -------------------------------------------------------- */
+
+void accounts_init_pending(struct holder *holder);
+/* Count a charge with a holder as pending, or no longer: a series once. It must have the partition
+ * already, or still. */
+void accounts_add_pending(struct charge *charge, uint64_t series);
+void accounts_remove_pending(struct charge *charge);
+/* Whether an occurrence of this series is pending, so that others do not count. */
+bool accounts_has_pending(const struct holder *holder, uint64_t series);
 
 /* -- accounts_usage.c --------------------------------------------------------- */
 

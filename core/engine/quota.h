@@ -39,7 +39,7 @@ struct quota_holder {
     struct quota_limits limits;
     struct tally tally;
     struct quota_spent day, week;
-    uint32_t pending; /* how many of its requests wait */
+    uint32_t pending; /* how many of its requests wait; a series is one */
 };
 
 /* What one holder is charged for one partition. */

@@ -235,13 +235,27 @@ static uint64_t held(bool of_group, uint32_t id, int64_t at_ns)
     return sum;
 }
 
+static bool waits_for(size_t at, uint32_t account)
+{
+    const struct partition *p = &books.promises[at].p;
+
+    return account_of(NULL, p->uid) == account && p->state == PARTITION_PENDING;
+}
+
+/* How many requests of an account wait: of a series, the first in the books counts. */
 static uint32_t waiting(uint32_t account)
 {
     uint32_t count = 0;
 
-    for (size_t i = 0; i < books.count; i++)
-        count += account_of(NULL, books.promises[i].p.uid) == account &&
-                 books.promises[i].p.state == PARTITION_PENDING;
+    for (size_t i = 0; i < books.count; i++) {
+        uint64_t series = books.promises[i].p.series;
+        size_t earlier_at = series ? 0 : i;
+
+        while (earlier_at < i &&
+               !(books.promises[earlier_at].p.series == series && waits_for(earlier_at, account)))
+            earlier_at++;
+        count += waits_for(i, account) && earlier_at == i;
+    }
     return count;
 }
 
@@ -527,6 +541,39 @@ static void op_enqueue(void)
         next_id = id + 1;
 }
 
+/* Some occurrences of a reservation that repeats, up to the first that is refused. */
+static void op_series(void)
+{
+    struct request request = {.amount = {.bytes = 1000 * (1 + rnd(200))},
+                              .duration_ns = SECONDS(1 + rnd(DAY / 2)),
+                              .quota_group = (uint32_t)rnd(GROUPS)};
+    struct creation_terms terms = {.fixed = true,
+                                   .start_ns = now_ns + SECONDS(rnd(DAY)),
+                                   .give_up_ns = ENGINE_FOREVER,
+                                   .gpus = 1,
+                                   .series = ENGINE_SERIES_NEW};
+    const struct caller caller = {.uid = (uint32_t)rnd(USERS)};
+    struct creation creation = {.request = &request,
+                                .device = (uint32_t)rnd(DEVICES),
+                                .owner_uid = caller.uid,
+                                .owner_gid = 9};
+    uint64_t left = 2 + rnd(12);
+    int r = 0;
+
+    for (; !r && left > 0; left--, terms.start_ns += SECONDS(DAY / 2)) {
+        uint64_t id;
+
+        r = engine_enqueue(engine, ENGINE_CALL(now_ns, now_ns, &caller, &why), &creation, &terms,
+                           &id);
+        CHECK(!r || r == REFUSED_QUOTA || r == REFUSED_NO_SPACE, "%d: %s", r, why.message);
+        refused += r == REFUSED_QUOTA;
+        if (r)
+            break;
+        next_id = id + 1;
+        terms.series = terms.series == ENGINE_SERIES_NEW ? id : terms.series;
+    }
+}
+
 static void op_change(void)
 {
     uint64_t id = any_id();
@@ -581,11 +628,11 @@ static void operate(void)
         const char *name;
         void (*run)(void);
         int often;
-    } all[] = {{"enqueue", op_enqueue, 50},   {"change", op_change, 30},
-               {"advance", op_advance, 30},   {"release", op_release, 8},
-               {"revert", op_revert, 4},      {"restart", restart, 4},
-               {"hand over", op_hand_over, 8}};
-    int64_t choice = (int64_t)rnd(134);
+    } all[] = {{"enqueue", op_enqueue, 50},    {"change", op_change, 30},
+               {"advance", op_advance, 30},    {"release", op_release, 8},
+               {"revert", op_revert, 4},       {"restart", restart, 4},
+               {"hand over", op_hand_over, 8}, {"series", op_series, 4}};
+    int64_t choice = (int64_t)rnd(138);
     size_t at = 0;
 
     while (choice >= all[at].often)
