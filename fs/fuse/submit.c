@@ -271,6 +271,7 @@ void submit_events(struct server *server, const struct change *answer)
     if (!change) {
         engine_revert(tree->engine, events);
         engine_events_free(events);
+        server->repair_is_due = true; /* it may have been among them */
         submit_arm_next(server);
         if (answer)
             committer_refuse(&answer->reply, ENOMEM);
