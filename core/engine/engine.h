@@ -110,7 +110,7 @@ struct engine_device {
 struct engine;
 
 /* Format a moment of engine time for people ("14:32:10", with the date if it is not today) into
- * `text`. Injected, because the engine has no clock. */
+ * `text`; never ENGINE_FOREVER. Injected, because the engine has no clock. */
 typedef void engine_time_text_fn(void *context, int64_t at_ns, char *text, size_t size);
 
 /* Create an empty engine. The caller frees it with engine_free. */

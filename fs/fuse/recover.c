@@ -4,7 +4,6 @@
  * answers that a dead worker may not have sent. See server.h.
  */
 #include "core/base/array.h"
-#include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/engine/accounts.h"

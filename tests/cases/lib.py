@@ -388,7 +388,7 @@ class Poller:
 
     def __init__(self, path):
         self.fd = os.open(path, os.O_RDONLY)
-        self.text()
+        self.first = self.text()
         self.poll = select.poll()
         self.poll.register(self.fd, select.POLLPRI)
 

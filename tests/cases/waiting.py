@@ -116,8 +116,9 @@ def changes_while_waiting(mount):
 
 def gives_up(mount):
     """`wait=` ends it at its second, though the promise lies later."""
+    seconds = 3 * lib.FACTOR
     mount.ask('1 1h')
-    name = mount.ask('1 1h wait=2')
+    name = mount.ask(f'1 1h wait={seconds}')
     check('; it gives up at ' in value(mount, name, 'reason'), value(mount, name, 'reason'))
     created = moment(value(mount, name, 'created'))
     state = Poller(mount.at('partitions', name, 'state'))
@@ -126,7 +127,7 @@ def gives_up(mount):
     check(wait_for(lambda: f' gave-up {name} ' in mount.read('events')))
     line = [line for line in mount.read('events').splitlines() if f' gave-up {name} ' in line][0]
     after = (moment(line.split()[1]) - created).total_seconds()
-    check(1.9 < after < 3.0, 'the event has the moment that was asked for', after)
+    check(seconds - 0.1 < after < seconds + 1, 'the event has the moment that was asked for', after)
     check('how=gave-up' in mount.read('history').splitlines()[-1])
     mount.release_all()
 
@@ -148,9 +149,9 @@ def reservations(mount):
     zulu = (begin + datetime.timedelta(hours=1)).astimezone(datetime.timezone.utc)
     after = mount.ask('1 1h start=' + zulu.strftime(FORM) + 'Z')
     equal(value(mount, after, 'start'), value(mount, first, 'expires'))
-    soon = mount.ask('0.5 30s start=+2s', 1)
+    soon = mount.ask('0.5 1h start=+2s', 1)
     state = Poller(mount.at('partitions', soon, 'state'))
-    equal(state.wait(), 'active', 'starts by itself')
+    check(state.first == 'active' or state.wait() == 'active', 'starts by itself')
     state.close()
     mount.release_all()
 
