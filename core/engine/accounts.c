@@ -150,6 +150,32 @@ int accounts_prepare(struct engine *engine, const struct partition *partition)
     return 0;
 }
 
+static bool is_idle(const struct holder *holder)
+{
+    const struct quota_holder *quota = &holder->quota;
+
+    return holder->own.set == 0 && !avl_first(&quota->tally.marks) && holder->epoch == 0 &&
+           holder->booked == 0 && quota->day.ppm_ns == 0 && quota->week.ppm_ns == 0;
+}
+
+static void forget(struct engine *engine, bool group, uint32_t id)
+{
+    struct holder *holder = accounts_find(engine, group, id);
+
+    if (!holder || !is_idle(holder))
+        return;
+    engine->accounts.limited -= accounts_is_limited(holder);
+    avl_remove(&engine->accounts.holders, &holder->node);
+    free(holder);
+}
+
+void accounts_forget(struct engine *engine, const struct partition *partition)
+{
+    forget(engine, false, accounts_of(engine, partition->uid));
+    if (partition->quota_group)
+        forget(engine, true, partition->quota_group);
+}
+
 static const char *const kind_words[] = {
     [HOLDER_DEFAULT] = "default", [HOLDER_USER] = "user", [HOLDER_GROUP] = "group"};
 

@@ -111,14 +111,23 @@ int engine_set_priority(struct engine *engine, const struct call *call, uint64_t
                    priority, PRIORITIES - 1);
     if (r || priority == entry->waiter->record.priority)
         return r;
-    struct waiting waiting = entry->waiter->record;
-    if (priority > waiting.priority && !call->caller->admin)
+    if (priority > entry->waiter->record.priority && !call->caller->admin)
         return refuse(
             REFUSED_PERMISSION, call->why,
             "Permission denied: only administrators can raise the priority of p%" PRIu64 ".", id);
+    if (priority == PRIORITY_HIGH && engine->policy.preempt != POLICY_PREEMPT_OFF)
+        r = plan_finish(engine, call->now_ns); /* does it have to wait? */
+    struct preemption *preemption = NULL;
+    struct waiting waiting = entry->waiter->record;
     waiting.priority = priority;
-    r = operations_change(engine, entry, EVENT_PRIORITY, call, &entry->partition, &waiting);
+    if (!r)
+        r = preempt_prepare_move(engine, call, &waiting, entry, &preemption);
+    if (!r)
+        r = operations_change(engine, entry, EVENT_PRIORITY, call, &entry->partition, &waiting);
     if (!r)
         queue_mark_order(engine);
+    if (!r && preemption)
+        preempt_move(engine, call, preemption, entry);
+    preempt_free(preemption);
     return r;
 }

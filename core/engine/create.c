@@ -83,12 +83,8 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
     event->after.change_seq = event->seq;
     if (kept)
         event->waiting_after = *waiting;
-    if (preemption)
-        index_change(engine, entry, &event->after);
-    else {
-        entry->partition = event->after;
-        index_add(engine, entry);
-    }
+    entry->partition = event->after;
+    index_add(engine, entry);
     if (partition->state == PARTITION_PENDING)
         queue_mark_order(engine);
     if (warning)
@@ -164,8 +160,10 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
     engine->accounts.unbound = false;
     if (!r)
         r = accounts_check(engine, call, &partition, terms ? terms->priority : 0, NULL);
-    if (r)
+    if (r) {
+        accounts_forget(engine, &partition);
         return r;
+    }
     memcpy(partition.name, request->name, sizeof(partition.name));
     *ret_partition = partition;
     *ret_waiting = waiting;
@@ -198,6 +196,8 @@ int engine_check_create(struct engine *engine, const struct call *call,
 
     if (!r && same)
         *ret_partition = *same;
+    else if (!r)
+        accounts_forget(engine, ret_partition);
     return r;
 }
 

@@ -11,7 +11,7 @@
 
 struct entry;
 
-/* An account, or a group with a quota. Never freed before the engine. */
+/* An account, or a group with a quota. Not freed before the engine once it has used anything. */
 struct holder {
     struct avl_node node; /* group, id */
     bool group;
@@ -70,6 +70,8 @@ struct holder *accounts_at_or_after(const struct engine *engine, bool group, uin
 struct holder *accounts_get(struct engine *engine, bool group, uint32_t id);
 /* Make the holders that a partition needs. 0 or -ENOMEM. */
 int accounts_prepare(struct engine *engine, const struct partition *partition);
+/* Free the holders of a partition that was not granted, unless they are for something else. */
+void accounts_forget(struct engine *engine, const struct partition *partition);
 /* What a partition counts, in millionths of a device. */
 uint64_t accounts_ppm(const struct engine *engine, const struct partition *partition);
 /* Charge an entry to its holders, or take it back: what is promised, not what was used. */

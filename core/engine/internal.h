@@ -274,10 +274,17 @@ struct preemption;
  * out what to take. *ret_preemption is NULL if not. 0 or -ENOMEM. */
 int preempt_prepare(struct engine *engine, const struct call *call, const struct waiting *waiting,
                     struct partition *partition, struct preemption **ret_preemption);
-/* Add the entry of the request to the index and let the others wait, with their events. False: one
- * of them would have no place; nothing has changed. */
+/* Let the others wait, with their events, beside the request, which is in no timeline yet. False:
+ * one of them would have no place; nothing has changed. */
 bool preempt_apply(struct engine *engine, const struct call *call, struct preemption *preemption,
                    struct entry *high);
+/* The same for one that waits, and is of this class from now on; it starts with the next
+ * engine_advance. preempt_move leaves it where it is if one of the others would have no place. */
+int preempt_prepare_move(struct engine *engine, const struct call *call,
+                         const struct waiting *waiting, struct entry *high,
+                         struct preemption **ret_preemption);
+void preempt_move(struct engine *engine, const struct call *call, struct preemption *preemption,
+                  struct entry *high);
 struct preemption *preempt_free(struct preemption *preemption);
 
 /* -- expiry.c -------------------------------------------------------------- */

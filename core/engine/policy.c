@@ -35,20 +35,23 @@ static bool next_word(const char **words, const char **ret_word, size_t *ret_len
     return *ret_length > 0;
 }
 
-/* Whether the value is `word` and the row accepts that word. */
-static bool is_word(const struct policy_row *row, const struct setting_value *value,
-                    const char *word)
+/* Whether the row accepts the word beside its usual values. */
+static bool has_word(const struct policy_row *row, const char *word)
 {
     const char *words = row->words, *known;
     size_t length;
 
-    if (strcmp(value->text, word) != 0)
-        return false;
     while (next_word(&words, &known, &length)) {
-        if (length == value->length && memcmp(known, word, length) == 0)
+        if (length == strlen(word) && memcmp(known, word, length) == 0)
             return true;
     }
     return false;
+}
+
+static bool is_word(const struct policy_row *row, const struct setting_value *value,
+                    const char *word)
+{
+    return strcmp(value->text, word) == 0 && has_word(row, word);
 }
 
 static int parse_duration(const struct policy_row *row, const struct setting_value *value,
@@ -101,7 +104,7 @@ static int parse_fraction(const struct policy_row *row, const struct setting_val
 static int parse_count(const struct policy_row *row, const struct setting_value *value, void *field)
 {
     size_t digits = strspn(value->text, "0123456789");
-    uint64_t limit = 0;
+    uint64_t limit = 0, least = has_word(row, "0") ? 0 : 1;
 
     if (is_word(row, value, "max")) {
         *(uint64_t *)field = UINT64_MAX;
@@ -110,8 +113,9 @@ static int parse_count(const struct policy_row *row, const struct setting_value 
     }
     for (size_t i = 0; i < digits && digits < 10; i++)
         limit = limit * 10 + (uint64_t)(value->text[i] - '0');
-    if (limit == 0 || value->text[digits])
-        return INVALID(value, "The setting %s is a number from 1 to 999999999, or max.", row->name);
+    if (digits == 0 || limit < least || value->text[digits])
+        return INVALID(value, "The setting %s is a number from %" PRIu64 " to 999999999%s.",
+                       row->name, least, has_word(row, "max") ? ", or max" : "");
     *(uint64_t *)field = limit;
     snprintf(value->canonical, value->canonical_size, "%" PRIu64, limit);
     return 0;

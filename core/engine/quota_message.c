@@ -34,7 +34,7 @@ static void when_text(const struct quota_scope *scope, const struct quota_ask *a
                       char text[static WHEN_MAX])
 {
     int64_t longest_ns = quota_longest(scope, ask->ppm, ask->start_ns, ask->duration_ns);
-    char duration[MOMENT_MAX], moment[MOMENT_MAX];
+    char duration[MOMENT_MAX], moment[MOMENT_MAX] = "";
     bool never = answer->at_ns == TALLY_NEVER, some = longest_ns >= NS_PER_SECOND;
 
     units_duration_text(longest_ns, duration, sizeof(duration));
@@ -43,12 +43,13 @@ static void when_text(const struct quota_scope *scope, const struct quota_ask *a
                  some ? " of this fits" : " fits");
         return;
     }
-    moment_text(parts, answer->at_ns, moment);
+    if (!never)
+        moment_text(parts, answer->at_ns, moment);
     snprintf(text, WHEN_MAX, "%s%s%s%s", some ? duration : "",
              some    ? " of this fits, all of it "
              : never ? "This "
                      : "This fits ",
-             never ? "never fits" : "from ", never ? "" : moment);
+             never ? "never fits" : "from ", moment);
 }
 
 static int refuse_amount(const struct quota_scope *scope, const struct quota_ask *ask,

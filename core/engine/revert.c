@@ -166,6 +166,10 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
     }
     for (const struct engine_event *event = events; event; event = event->next)
         mark_again(engine, event);
+    for (const struct engine_event *event = events; event; event = event->next) {
+        if (event->kind == EVENT_CREATED)
+            accounts_forget(engine, &event->after);
+    }
     revert_clear(&revert);
     engine->over_ns = INT64_MIN; /* those that are back are shown until they end again */
     return good ? 0 : -EINVAL;

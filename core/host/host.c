@@ -123,6 +123,21 @@ static void end_partition(struct host *host, const struct partition *partition, 
         host_start_over(partition->id);
 }
 
+/* It lives on: drivers are not asked for it any more. */
+static void report_no_usage(struct host *host, const struct partition *partition)
+{
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        host_report_usage(host, share_key(partition->id, partition->share_count, i), 0, 0);
+}
+
+/* A lease that was preempted starts again: programs that are still there go on in it, as those do
+ * that join now. */
+static void keep_programs(struct host *host, uint64_t id)
+{
+    if (terminate_drop(&host->termination, id) && allocations_add(&host->occupied, id))
+        host_start_over(id);
+}
+
 static void handle_event(struct host *host, const struct work_item *item)
 {
     const struct partition *partition = &item->event.partition;
@@ -130,6 +145,8 @@ static void handle_event(struct host *host, const struct work_item *item)
     if (event_kind_is_end(kind) || kind == EVENT_PREEMPTED) {
         end_partition(host, partition, item->event.account);
         access_touch(host->access);
+        if (kind == EVENT_PREEMPTED)
+            report_no_usage(host, partition);
         return;
     }
     /* A change can arrive after the end of its partition: expiry is passed on before it is durable.
@@ -153,6 +170,8 @@ static void handle_event(struct host *host, const struct work_item *item)
         host_start_over(partition->id);
     if (kind == EVENT_UNSHARED)
         host_settle(host, partition->id);
+    if (kind == EVENT_STARTED)
+        keep_programs(host, partition->id);
     if (begins)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)

@@ -90,6 +90,23 @@ int terminate_add(struct termination *termination, int64_t now_ns,
     return 0;
 }
 
+bool terminate_drop(struct termination *termination, uint64_t id)
+{
+    const struct ending *found = find(termination, id);
+    size_t at = 0;
+    if (!found)
+        return false;
+    while (termination->endings[at] != found)
+        at++;
+    struct ending *ending = termination->endings[at];
+    if (ending->step != STEP_BEGIN && ending->step != STEP_LEFT) /* some may be stopped */
+        proctrack_signal(termination->proctrack, id, SIGCONT, true, NULL);
+    avl_remove(&termination->by_id, &ending->by_id);
+    free(ending);
+    termination->endings[at] = termination->endings[--termination->count];
+    return true;
+}
+
 void terminate_clear(struct termination *termination)
 {
     while (termination->count)

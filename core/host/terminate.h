@@ -40,6 +40,9 @@ struct termination {
  * next terminate_step takes its first step. 0 or -ENOMEM. */
 int terminate_add(struct termination *termination, int64_t now_ns,
                   const struct partition *partition, uint32_t account);
+/* Stop ending a partition that has begun again: signals that were sent have been sent, and its
+ * processes run on. Return whether it was being ended. */
+bool terminate_drop(struct termination *termination, uint64_t id);
 /* Forget all endings and free their memory. */
 void terminate_clear(struct termination *termination);
 /* Take the steps that are due, one of each account in a round, for 5 ms at most; the next call

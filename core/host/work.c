@@ -249,6 +249,8 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
             host_start_over(events->after.id);
         item->event.kind = events->kind;
         item->event.partition = preempted ? events->before : events->after;
+        if (preempted) /* its programs have their grace from here on */
+            item->event.partition.end_ns = events->at_ns;
         item->event.account = events->account;
         item->event.guest = events->guest;
         if (events->kind == EVENT_STARTED && events->guests)

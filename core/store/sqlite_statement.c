@@ -19,6 +19,7 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_WAITING_REBASE] =
         "UPDATE waiting SET promised_ns = max(min(promised_ns + ?1, ?2), -?2),"
         " asked_ns = max(min(asked_ns + ?1, ?2), -?2),"
+        " spared_ns = max(min(spared_ns + ?1, ?2), -?2),"
         " give_up_ns = iif(give_up_ns < ?2, max(min(give_up_ns + ?1, ?2 - 1), -?2), ?2)",
     [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
     [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table `waiting`: what a partition that waits has beside its row. A row comes with it, changes
- * with each move, and goes when it starts or ends. It must not know what a plan is.
+ * with each move, and goes when it starts or ends; that of a low lease, which can wait again, only
+ * when it ends. It must not know what a plan is.
  */
 #include "sqlite_internal.h"
 
@@ -9,9 +10,11 @@
 
 int sqlite_waiting_put(struct sqlite_store *store, const struct engine_event *event)
 {
-    bool waits = !event_kind_is_end(event->kind) && event->after.state == PARTITION_PENDING;
-    if (!waits) { /* most never have */
-        if (event->kind == EVENT_CREATED || event->before.state != PARTITION_PENDING)
+    if (event_kind_is_end(event->kind) ||
+        !waiting_is_kept(&event->waiting_after, event->after.state)) {
+        bool had = event->before.state == PARTITION_PENDING ||
+                   waiting_is_kept(&event->waiting_before, event->before.state);
+        if (event->kind == EVENT_CREATED || !had) /* most never have */
             return SQLITE_OK;
         sqlite3_bind_int64(store->statements[SQL_WAITING_DELETE], 1, (int64_t)event->after.id);
         return sqlite_run(store, SQL_WAITING_DELETE);
@@ -67,6 +70,7 @@ static void move(struct waiting *waiting, int64_t shift_ns)
     waiting->give_up_ns = give_up_ns;
     waiting->promised_ns = store_clock_move(waiting->promised_ns, shift_ns);
     waiting->asked_ns = store_clock_move(waiting->asked_ns, shift_ns);
+    waiting->spared_ns = store_clock_move(waiting->spared_ns, shift_ns);
 }
 
 int sqlite_waiting_take(struct sqlite_waiting *waiting, struct sqlite_row *row,
@@ -76,14 +80,14 @@ int sqlite_waiting_take(struct sqlite_waiting *waiting, struct sqlite_row *row,
     struct sqlite_record *record = &waiting->record;
     loaded->waiting = NULL;
     loaded->barred.count = loaded->preferred.count = 0;
-    if (p->state != PARTITION_PENDING)
-        return 0;
     if (!waiting->any || record->p.id != p->id) {
-        if (!row->bad)
+        if (p->state == PARTITION_PENDING && !row->bad)
             row->bad = "state";
         return 0;
     }
-    if (!store_waiting_fits(p, &record->waiting))
+    if (!waiting_is_kept(&record->waiting, p->state))
+        waiting->row.bad = "priority"; /* only low ones have a row once they have started */
+    else if (!store_waiting_fits(p, &record->waiting))
         waiting->row.bad = "promised_ns, scale or digits";
     move(&record->waiting, row->store->shift_ns);
     loaded->waiting = &record->waiting;

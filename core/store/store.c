@@ -61,6 +61,13 @@ static bool shares_fit(const struct partition *p)
     return fits;
 }
 
+/* Whether it has a row for this (see waiting_is_kept). */
+static bool keeps_waiting(const struct engine_event *event)
+{
+    return event->after.state == PARTITION_PENDING ||
+           waiting_is_kept(&event->waiting_after, event->after.state);
+}
+
 static bool partition_fits(const struct engine_event *event)
 {
     const struct partition *p = &event->after;
@@ -69,7 +76,7 @@ static bool partition_fits(const struct engine_event *event)
            ending_is_sound(p) && p->creator_pid >= 0 && p->change_seq <= event->seq &&
            time_fits(p->start_ns) && time_fits(p->end_ns) && time_fits(p->created_wall_ns) &&
            store_label_fits(p->name) && (ends || p->end_ns > p->start_ns) &&
-           (ends || p->state != PARTITION_PENDING || store_waiting_fits(p, &event->waiting_after));
+           (ends || !keeps_waiting(event) || store_waiting_fits(p, &event->waiting_after));
 }
 
 bool store_note_moves(const struct engine_event *event)

@@ -66,7 +66,8 @@ struct store_partition {
     struct partition partition;
     const struct store_device *devices[SHARE_MAX]; /* of its shares */
     struct store_usage usage;
-    const struct waiting *waiting; /* NULL: it does not wait. Its sets of devices are these: */
+    /* NULL: it neither waits nor is low (waiting_is_kept). Its sets of devices are these: */
+    const struct waiting *waiting;
     struct store_device_set barred, preferred;
 };
 

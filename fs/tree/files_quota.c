@@ -60,8 +60,15 @@ int files_quota_store(struct tree *tree, struct write *write)
     char text[QUOTA_TEXT_MAX] = "";
     if (change.set)
         quota_text_limit(change.key, change.limit, text);
-    return engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
-                      accounts_setting_key(kind, id, change.key, key), text);
+    r = engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                   accounts_setting_key(kind, id, change.key, key), text);
+    if (r)
+        return r;
+    quota_text_limit(change.key, engine_quota_in_force(tree->engine, kind, id).limit[change.key],
+                     text);
+    snprintf(write->why.message, sizeof(write->why.message), "Set %s of this quota to \"%s\".",
+             quota_text_key(change.key), text);
+    return 0;
 }
 
 int files_quota_show_usage(struct tree *tree, const struct node *node, uint32_t uid,

@@ -41,6 +41,15 @@ extern const struct directory tree_table[DIR_KINDS];
 
 #define TREE_FILES_MAX 32 /* most files of a directory; tree_init asserts it */
 
+/* A long text of a queue, which all who read it at about the same time share. */
+struct waits_text {
+    uint32_t device;
+    uint64_t last_seq;
+    int64_t offset_ns, made_ns;
+    struct strbuf text;
+};
+#define WAITS_TEXTS 4
+
 /* Changes of what waits for its start; waits.h. */
 struct tree_waits {
     uint64_t last_seq;                    /* number of the last event about it */
@@ -50,6 +59,7 @@ struct tree_waits {
     /* since `seq` */
     uint32_t moved[TREE_DEVICE_MAX];
     bool touched[TREE_DEVICE_MAX];
+    struct waits_text texts[WAITS_TEXTS];
 };
 
 /* The state that files show and change. Owned by the loop thread; everything that it points to is

@@ -11,6 +11,9 @@
 #define TIME_MAX  40
 #define WHAT_MAX  64
 #define STEPS_MAX 80
+/* Queues that are longer are printed once for all who read them within this time. */
+#define SHARED_MIN 64
+#define SHARED_NS  (100 * NS_PER_MS)
 /* Shares have four decimals in a queue. */
 #define PART_SCALE 10000
 
@@ -129,7 +132,7 @@ static void print_line(struct tree *tree, const struct partition *partition, str
     strbuf_print(out, "%s\n", waiting->fixed ? " fixed" : "");
 }
 
-void waits_print(struct tree *tree, uint32_t device, struct strbuf *out)
+static void print_all(struct tree *tree, uint32_t device, struct strbuf *out)
 {
     const struct partition *partition;
     int64_t start_ns = INT64_MIN;
@@ -144,6 +147,39 @@ void waits_print(struct tree *tree, uint32_t device, struct strbuf *out)
         start_ns = partition->start_ns;
         id = partition->id;
     }
+}
+
+/* Return whether a text is what the queue is now. Only names may have become known since. */
+static bool is_current(const struct tree *tree, const struct waits_text *text, uint32_t device)
+{
+    return text->device == device && text->last_seq == tree->waits.last_seq &&
+           text->offset_ns == tree->offset_ns && tree->now_ns - text->made_ns < SHARED_NS &&
+           text->text.length > 0;
+}
+
+/* Printing thousands of lines takes milliseconds, so reading them again must not, in pieces or by
+ * all who were woken by a pass. */
+void waits_print(struct tree *tree, uint32_t device, struct strbuf *out)
+{
+    struct waits_text *text = &tree->waits.texts[0], *end = text + WAITS_TEXTS, *oldest = text;
+    if (engine_waiting_count(tree->engine) < SHARED_MIN) {
+        print_all(tree, device, out);
+        return;
+    }
+    for (; text < end && !is_current(tree, text, device); text++)
+        if (text->made_ns < oldest->made_ns)
+            oldest = text;
+    if (text == end) {
+        text = oldest;
+        text->device = device;
+        text->last_seq = tree->waits.last_seq;
+        text->offset_ns = tree->offset_ns;
+        text->made_ns = tree->now_ns;
+        strbuf_clear(&text->text);
+        print_all(tree, device, &text->text);
+    }
+    strbuf_add(out, text->text.data, text->text.length);
+    out->failed |= text->text.failed;
 }
 
 /* -- news ------------------------------------------------------------------------- */

@@ -31,7 +31,7 @@ ROWS = {
     'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
     'placement': ('pack', [('spread', 'spread'), ('pack', 'pack')], ['x', 'best']),
     'promise_slack': ('0', [('0.5', '0.5'), ('2', '2'), ('0', '0')], ['-1', 'max', 'x']),
-    'forward': ('100', [('20', '20'), ('max', 'max'), ('100', '100')], ['0', '-1', 'x']),
+    'forward': ('100', [('0', '0'), ('20', '20'), ('max', 'max'), ('100', '100')], ['-1', 'x', '']),
     'reorder': ('50', [('10', '10'), ('50', '50')], ['0', 'max', 'x']),
     'preempt': ('off', [('end', 'end'), ('off', 'off')], ['suspend', 'x']),
     'preempt_min': ('600', [('0', '0'), ('1h', '3600')], ['-1', 'max', 'x']),
@@ -80,6 +80,15 @@ def refused(mount, user, *arguments):
     sentence = user.call(mount.status)
     check(len(sentence) > 20, sentence)
     return sentence
+
+
+def sentences(mount):
+    """A refusal names the word max where it is one."""
+    for name, values in (('max_partitions', 'from 1 to 999999999, or max'),
+                         ('forward', 'from 0 to 999999999, or max'),
+                         ('reorder', 'from 1 to 999999999')):
+        fails('EINVAL', mount.write, 'x', 'config', name)
+        equal(mount.status(), f'The setting {name} is a number {values}.')
 
 
 def enforced(mount):
@@ -159,7 +168,7 @@ def admin_group(mount):
 
 def main():
     mount = lib.Mount('1x80G')
-    for part in (rows, enforced, admin_group):
+    for part in (rows, sentences, enforced, admin_group):
         print('==', part.__name__, flush=True)
         part(mount)
 

@@ -237,7 +237,9 @@ def new_devices_on_a_full_disk(state):
 
 def read_only(state):
     """A state that cannot be written: reported at the start, nothing mounted."""
-    subprocess.run(['mount', '-o', 'remount,ro', state], check=True)
+    # The daemon that was stopped may still be closing its files.
+    check(lib.wait_for(lambda: not subprocess.run(
+        ['mount', '-o', 'remount,ro', state], check=False, capture_output=True).returncode))
     directory = os.path.join(lib.T, 'ro')
     os.mkdir(directory)
     done = subprocess.run([lib.CHRONOSFS, '-f', '--state-dir', state, '--simulate', '1x80G',

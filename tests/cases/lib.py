@@ -11,6 +11,7 @@ import mmap
 import os
 import pickle
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -380,6 +381,31 @@ class Mount:
             check(False, 'chronosfs did not stop on SIGTERM')
             self.process.kill()
         return None
+
+
+class Poller:
+    """Polls a file for POLLPRI; reads it whenever it wakes."""
+
+    def __init__(self, path):
+        self.fd = os.open(path, os.O_RDONLY)
+        self.first = self.text()
+        self.poll = select.poll()
+        self.poll.register(self.fd, select.POLLPRI)
+
+    def text(self):
+        return os.pread(self.fd, 1 << 20, 0).decode().strip()
+
+    def wait(self, seconds=20):
+        """The text after the next wake-up, or None."""
+        if not self.poll.poll(seconds * 1000 * FACTOR):
+            return None
+        try:
+            return self.text()
+        except OSError:
+            return 'ended'
+
+    def close(self):
+        os.close(self.fd)
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ write           show     EACCES  .       .       .       .       .
 write           new      ok      .       .       .       .       .
 write           leave    ok      .       .       .       .       .
 write           own      ok      EACCES  .       .       EPERM|EACCES ok
+write           class    EBUSY   EACCES  .       .       EPERM|EACCES EBUSY
 write           config   EACCES  .       .       ok      EPERM   ok
 release         release  ok      EPERM   .       ok      EPERM   ok
 read            backup   EACCES  .       .       .       .       ok
@@ -103,6 +104,7 @@ rename          link     EPERM   .       .       .       .       .
 moveacross      part     EPERM|EACCES  .  .     .       EPERM   .
 truncate        show     EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        own      ok      EACCES  .       .       ok|EPERM|EACCES        ok
+truncate        class    ok      EACCES  .       .       ok|EPERM|EACCES        ok
 truncate        given    EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        new      ok      .       .       .       .       .
 truncate        leave    ok      .       .       .       .       .
@@ -172,7 +174,7 @@ class World:
     def sort(self):
         """Every file in a class; paths hold {id} for the partition."""
         classes = {name: [] for name in
-                   ('show', 'new', 'leave', 'own', 'config', 'release', 'backup', 'given',
+                   ('show', 'new', 'leave', 'own', 'class', 'config', 'release', 'backup', 'given',
                     'dirs', 'part', 'link')}
         for top, dirs, files in os.walk(self.mount.dir):
             below = os.path.relpath(top, self.mount.dir).split('/')
@@ -184,9 +186,10 @@ class World:
                     kind = 'part' if name == self.id else 'dirs'
                 elif name == 'new':
                     kind = 'new'
-                elif below == ['.'] and name == 'procs':
+                elif name == 'suggest' or (below == ['.'] and name == 'procs'):
                     kind = 'leave'
-                elif below == ['config'] or (below[-1].startswith('gpu') and name == 'context'):
+                elif below == ['config'] or name == 'quota' or (
+                        below[-1].startswith('gpu') and name == 'context'):
                     kind = 'config'
                 elif below == ['.'] and name == 'release':
                     kind = 'release'
@@ -194,6 +197,8 @@ class World:
                     kind = 'backup'
                 elif below[-1] == self.id and name == 'cgroups':
                     kind = 'given'
+                elif below[-1] == self.id and name == 'priority':
+                    kind = 'class'  # of what waits
                 elif below[-1] == self.id and name in OWN_VALUES:
                     kind = 'own'
                 else:
@@ -211,14 +216,14 @@ def op_read(path):
 
 def op_write(path):
     name = os.path.basename(path)
-    if name == 'new':
+    if name in ('new', 'suggest'):
         lib.write(path, '0.01 60')
     elif os.path.dirname(path) == ROOT:
         lib.write(path, '0')
-    elif '/config/' in path or name == 'context':
+    elif '/config/' in path or name in ('context', 'quota'):
         lib.write(path, VALUES[name])
     else:
-        lib.write(path, OWN_VALUES.get(name, 'x'))
+        lib.write(path, OWN_VALUES.get(name, 'low'))
 
 
 def op_release(path):
@@ -487,6 +492,7 @@ def main():
     ROOT = world.mount.dir
     for name in os.listdir(world.at('config')):
         VALUES[name] = world.mount.read('config', name)
+    VALUES['quota'] = 'pending 10'
     VALUES['context'] = world.mount.read('gpu0', 'context')
     for part in (table, inherited, waits, private, container, sentences):
         print('==', part.__name__, flush=True)

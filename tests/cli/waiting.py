@@ -85,6 +85,48 @@ class Create(Waiting):
         self.refused(2, "create needs DEVICE AMOUNT DURATION. Try: chronos help create",
                      "create", "0.5", "3600")
 
+    def test_exclusive(self):
+        """--queue returns at once, --wait does not."""
+        for wait in "--wait", "--wait=5":
+            self.refused(2, "--queue and --wait exclude each other. Try: chronos help create",
+                         "create", "0", "0.5", "3600", "--queue", wait)
+
+    def test_several(self):
+        """All devices are named, and what it has of each."""
+        gib = 1 << 30
+        self.tree.put("gpu0,gpu2/name", "NVIDIA GeForce RTX 3080")  # as a summary names the first
+        for second, amount in (3 * gib, "3072 MB on each"), (2 * gib, "5120 MB in all"):
+            more = {"memory_limit": str(3 * gib + second), "series": "p1",
+                    "devices": f"gpu0 {3 * gib} 4096 8192 0 0.000\n"
+                               f"gpu2 {second} 0 {gib} 0 0.000"}
+            self.tree.partition("p1", **more)
+            self.tree.put("gpu0/p1/device", "gpu0,gpu2")
+            self.tree.raw("new", "0.3 1h gpus=0,2\np1\n")
+            self.assertEqual(self.answer("create", "--gpus=0,2", "0.3", "1h").splitlines()[:2],
+                             ["Created partition p1 on devices gpu0,gpu2",
+                              f"with {amount} for 3600 seconds"])
+            self.tree.raw("new", "0.3 1h gpus=0,2 start=+1h\np1\n")
+            self.assertIn(f"Reserved partition p1 on devices gpu0,gpu2: {amount} from ",
+                          self.answer("reserve", "--gpus=0,2", "0.3", "1h", "--start=+1h"))
+            shown = self.answer("show", "p1").splitlines()
+            self.assertEqual(shown[1:5], [
+                "  Devices: gpu0,gpu2",
+                f"  Memory: {3072 + (second >> 20)} MB in all",
+                "  Memory of gpu0: 3072 MB, in use 1 MB (most: 1 MB)",
+                f"  Memory of gpu2: {second >> 20} MB, in use 0 MB (most: 1024 MB)"])
+            os.rename(self.tree.at("gpu0/p1"), self.tree.at(f"ended-{second}"))
+            os.unlink(self.tree.at("partitions/p1"))
+
+    def test_gave_up(self):
+        self.pending("0.5", "3600", "wait=5")
+        process = self.start("create", "--wait=5", "0", "0.5", "3600")
+        self.waits(process)
+        self.tree.put("history", ENDED.replace("how=released", "how=gave-up"))
+        self.gone()
+        self.ends(process, 1, "", "chronos: p1 ended before it started: it gave up waiting.\n")
+        result = self.run_it("show", "p1")
+        self.assertRegex(result.err, r"^chronos: There is no partition p1. It gave up waiting \(")
+
     def test_wait(self):
         self.pending("0.5", "3600", "queue")
         process = self.start("create", "--wait", "0", "0.5", "3600")
@@ -263,16 +305,19 @@ class Suggest(Waiting):
     SENTENCE = "0.50 for 2h does not fit now; 0.40 for 2h or 0.50 for 35m would."
 
     def test_answer(self):
-        for path, words in (("suggest", ()), ("gpu0/suggest", ("--gpu", "0"))):
+        for path, words in (("suggest", ()), ("suggest", ("any",)), ("gpu0/suggest", ("0",)),
+                            ("gpu0/suggest", ("gpu0",))):
             text = "".join(line + "\n" for line in (*self.LINES, self.SENTENCE))
             self.tree.raw(path, "0.5 2h\n" + text)
-            self.assertEqual(self.answer("suggest", "0.5", "2h", *words), text)
+            self.assertEqual(self.answer("suggest", *words, "0.5", "2h"), text)
             self.tree.raw(path, "0.5 2h\n" + text)
-            self.assertEqual(self.as_json("suggest", "0.5", "2h", *words),
+            self.assertEqual(self.as_json("suggest", *words, "0.5", "2h"),
                              {"requests": list(self.LINES), "text": self.SENTENCE})
         self.tree.raw("suggest", "0.5 2h gpus=2\nIt fits now.\n")
         self.assertEqual(self.answer("suggest", "0.5", "2h", "--gpus", "2"), "It fits now.\n")
-        self.assertEqual(self.run_it("suggest", "0.5", "2h", "--gpu", "9").code, 4)
+        self.assertEqual(self.run_it("suggest", "9", "0.5", "2h").code, 4)
+        self.refused(2, "--gpus and device 0 exclude each other. Try: chronos help suggest",
+                     "suggest", "0", "0.5", "2h", "--gpus", "2")
 
 
 class Series(Waiting):

@@ -90,6 +90,7 @@ static struct quota_calendar calendar;
 static void time_words(void *context, int64_t at_ns, char *text, size_t size)
 {
     (void)context;
+    CHECK(at_ns != INT64_MAX, "a time that never comes");
     snprintf(text, size, "T%" PRId64, at_ns / NS_PER_SECOND);
 }
 

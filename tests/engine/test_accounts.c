@@ -167,6 +167,7 @@ START_TEST(restarts_over_epochs)
     for (int step = 0; step < 200; step++) {
         const struct caller caller = {.uid = 1000 + (uint32_t)rand() % USERS};
         const struct partition *p = engine_next(engine, (uint64_t)rand() % 40);
+        uint64_t held = p ? p->id : 0; /* it can end before it is resized */
         struct request request = {.amount = {.bytes = GIB * (1 + (uint64_t)rand() % 20)},
                                   .duration_ns = SECONDS(1 + rand() % (40 * 3600))};
         struct creation creation = {.request = &request, .owner_uid = caller.uid};
@@ -176,8 +177,8 @@ START_TEST(restarts_over_epochs)
         ck_assert_int_eq(engine_advance(engine, now_ns), 0);
         if (rand() % 3)
             engine_create(engine, CALL(now_ns, &caller, &why), &creation, &id);
-        else if (p && (p = engine_find(engine, p->id)))
-            engine_resize(engine, CALL(now_ns, &boss, &why), p->id, GIB);
+        else if (engine_find(engine, held))
+            engine_resize(engine, CALL(now_ns, &boss, &why), held, GIB);
         struct engine_event *events = engine_take_events(engine);
         for (const struct engine_event *event = events; event; event = event->next)
             note(records, &count, event);

@@ -175,6 +175,68 @@ START_TEST(reverted_and_restored)
 }
 END_TEST
 
+static int set_class(int64_t now_ns, uint64_t id, uint32_t priority)
+{
+    return engine_set_priority(engine, CALL(now_ns, &admin, &why), id, priority);
+}
+
+/* One that waits already, and is raised to high, need not wait longer than one that comes high. */
+START_TEST(raised_to_high)
+{
+    begin();
+    uint64_t low = asks(0, "1 100", PRIORITY_LOW), other = asks(1, "1 100", PRIORITY_NORMAL);
+    uint64_t id = asks(2, "1 50", PRIORITY_LOW);
+    ck_assert_int_eq(set_class(SECONDS(10), id, PRIORITY_NORMAL), 0);
+    starts(low, 0, PARTITION_ACTIVE);
+    starts(id, 200, PARTITION_PENDING);
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(set_class(SECONDS(10), id, PRIORITY_HIGH), 0);
+    ck_assert_int_eq(engine_advance(engine, SECONDS(10)), 0);
+    starts(id, 10, PARTITION_ACTIVE);
+    ck_assert_int_eq(engine_find(engine, id)->end_ns, SECONDS(60));
+    starts(other, 60, PARTITION_PENDING); /* nothing that was promised is later */
+    waits_again(low, 160, 250);
+    struct engine_event *events = engine_take_events(engine);
+    const enum event_kind kinds[] = {EVENT_PRIORITY, EVENT_PREEMPTED, EVENT_MOVED};
+    const struct engine_event *event = events;
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++, event = event->next) {
+        ck_assert_ptr_nonnull(event);
+        ck_assert_int_eq(event->kind, kinds[i]);
+    }
+    ck_assert_int_eq(events->next->waiting_after.spared_ns, SECONDS(610));
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    engine_events_free(events);
+    starts(low, 0, PARTITION_ACTIVE);
+    starts(id, 200, PARTITION_PENDING);
+    /* Where it would move a promise, it waits in its place. */
+    uint64_t longer = asks(SECONDS(10), "1 101", PRIORITY_NORMAL);
+    starts(longer, 250, PARTITION_PENDING);
+    ck_assert_int_eq(set_class(SECONDS(10), longer, PRIORITY_HIGH), 0);
+    ck_assert_int_eq(engine_advance(engine, SECONDS(10)), 0);
+    starts(longer, 250, PARTITION_PENDING);
+    starts(low, 0, PARTITION_ACTIVE);
+}
+END_TEST
+
+/* A suggestion, and a check, end no lease. */
+START_TEST(checks_take_nothing)
+{
+    struct request request = {.amount = {true, 1, 1, 0}, .duration_ns = SECONDS(10)};
+    struct creation creation = {.request = &request, .device = 0, .owner_uid = 1000};
+    struct creation_terms terms = {.waits = true, .priority = PRIORITY_HIGH};
+    struct partition p;
+
+    begin();
+    uint64_t low = asks(0, "1 100", PRIORITY_LOW);
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(
+        engine_check_create(engine, CALL(SECONDS(1), &admin, &why), &creation, &terms, &p), 0);
+    ck_assert_int_eq(p.start_ns, SECONDS(100)); /* as it would be without */
+    ck_assert_ptr_null(engine_take_events(engine));
+    starts(low, 0, PARTITION_ACTIVE);
+}
+END_TEST
+
 /* A request that need not wait at once, or for a moment, takes nothing. */
 START_TEST(who_takes_nothing)
 {
@@ -203,5 +265,5 @@ int main(void)
 {
     return check_main("preempt", NULL, stop, not_by_default, the_rest_waits_again, fewest_and_last,
                       the_rest_must_be_free, not_twice_in_a_row, gangs_whole, reverted_and_restored,
-                      who_takes_nothing);
+                      raised_to_high, checks_take_nothing, who_takes_nothing);
 }

@@ -20,6 +20,7 @@ static const struct quota_scope scope = {{&user, &group}, 2, &calendar};
 static void moment(void *context, int64_t at_ns, char *text, size_t size)
 {
     (void)context;
+    ck_assert_int_ne(at_ns, TALLY_NEVER);
     snprintf(text, size, "d%d %02d:00", (int)(at_ns / DAY), (int)(at_ns % DAY / HOUR));
 }
 

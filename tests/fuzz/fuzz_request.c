@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes at all, given to the parsers of requests, amounts, durations, labels and policy
- * values. Accepted text must be within its bounds and mean the same when it is written out
- * again; a refusal must come with a sentence.
+ * Any bytes at all, given to the parsers of requests, amounts, durations, labels, policy
+ * values and quotas. Accepted text must be within its bounds and mean the same when it is written
+ * out again; a refusal must come with a sentence.
  */
 #include "core/engine/engine.h"
 #include "core/engine/policy.h"
+#include "core/engine/quota_text.h"
+#include "core/engine/request.h"
 #include "tests/fuzz/require.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,10 +124,119 @@ static void write_ladder(const struct ending_change *ending, char *text, size_t 
     snprintf(text, size, "%s%s%s", on_expiry, grace, warn);
 }
 
+/* Text being put together. */
+struct written {
+    char text[4 * REQUEST_TEXT_MAX];
+    size_t length;
+};
+
+static void add(struct written *written, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void add(struct written *written, const char *format, ...)
+{
+    size_t room = sizeof(written->text) - written->length;
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(written->text + written->length, room, format, arguments);
+    va_end(arguments);
+    REQUIRE(length >= 0 && (size_t)length < room);
+    written->length += (size_t)length;
+}
+
+/* Write a word of a request, one function for each kind of value; nothing if it is not set. */
+static void write_request_user(struct written *written, const char *name, const request_user *user)
+{
+    REQUIRE(memchr(*user, 0, sizeof(*user)));
+    if (**user)
+        add(written, " %s=%s", name, *user);
+}
+
+static void write_request_label(struct written *written, const char *name,
+                                const request_label *label)
+{
+    REQUIRE(memchr(*label, 0, sizeof(*label)));
+    if (**label)
+        add(written, "\t%s=%s", name, *label);
+}
+
+static void write_request_when(struct written *written, const char *name, const request_when *when)
+{
+    REQUIRE(memchr(*when, 0, sizeof(*when)));
+    if (**when)
+        add(written, " %s=%s", name, *when);
+}
+
+static void write_request_ns(struct written *written, const char *name, const request_ns *ns)
+{
+    REQUIRE(*ns == 0 || (*ns >= NS_PER_SECOND && *ns <= DURATION_MAX_NS));
+    if (*ns)
+        add(written, " %s=%" PRId64, name, *ns / NS_PER_SECOND);
+}
+
+static void write_request_priority(struct written *written, const char *name,
+                                   const request_priority *priority)
+{
+    REQUIRE(*priority <= PRIORITIES);
+    if (*priority)
+        add(written, " %s=%s", name, waiting_priority_text(*priority - 1));
+}
+
+static void write_request_devices(struct written *written, const char *name,
+                                  const request_devices *devices)
+{
+    REQUIRE(devices->count <= REQUEST_DEVICES_MAX);
+    for (uint32_t i = 0; i < devices->count; i++) {
+        for (uint32_t j = 0; j < i; j++)
+            REQUIRE(devices->device[i] != devices->device[j]);
+        if (i == 0)
+            add(written, " %s=", name);
+        add(written, "%sgpu%" PRIu32, i ? "," : "", devices->device[i]);
+    }
+}
+
+static void write_request_gpus(struct written *written, const char *name, const request_gpus *gpus)
+{
+    REQUIRE(gpus->named.count == 0 || gpus->named.count == gpus->count);
+    if (gpus->named.count)
+        write_request_devices(written, name, &gpus->named);
+    else if (gpus->count)
+        add(written, " %s=%" PRIu32, name, gpus->count);
+}
+
+static void write_request(const struct request *request, struct written *written)
+{
+    char text[REQUEST_TEXT_MAX];
+
+    written->length = 0;
+    write_amount(&request->amount, text, sizeof(text));
+    add(written, "%s %" PRId64, text, request->duration_ns / NS_PER_SECOND);
+    write_ladder(&request->ending, text, sizeof(text));
+    add(written, "%s", text);
+#define KEY(name, option, value, kind, doc) write_##kind(written, #name, &request->name);
+#define PLAN(name, option, value, doc)
+#define PLAIN(name, value, kind, doc) write_##kind(written, #name, &request->name);
+#define BARE(name, doc)                                                                            \
+    if (request->name)                                                                             \
+        add(written, " %s", #name);
+#include "core/engine/request.def"
+}
+
+static void check_words(const struct request *request)
+{
+    bool waits = request->queue || request->wait;
+
+    REQUIRE(!*request->start || !waits);
+    REQUIRE(!*request->every || (*request->start && !request->unique));
+    REQUIRE(*request->every || (!*request->until && !*request->times && !request->skip));
+    REQUIRE(!request->pack || !request->spread);
+    REQUIRE(request->quota_group == 0);
+}
+
 static void fuzz_request(const char *text, size_t length)
 {
+    static struct written first, second;
     struct request request, again;
-    char amount[64], ending[128], written[REQUEST_TEXT_MAX];
     int r = request_parse(text, length, &request, message, sizeof(message));
 
     if (r) {
@@ -133,20 +245,43 @@ static void fuzz_request(const char *text, size_t length)
     }
     check_amount(&request.amount);
     REQUIRE(request.duration_ns >= NS_PER_SECOND && request.duration_ns <= DURATION_MAX_NS);
-    REQUIRE(memchr(request.user, 0, sizeof(request.user)));
-    REQUIRE(memchr(request.name, 0, sizeof(request.name)));
     check_ladder(&request.ending);
-    write_ladder(&request.ending, ending, sizeof(ending));
-    write_amount(&request.amount, amount, sizeof(amount));
-    snprintf(written, sizeof(written), "%s %" PRId64 "%s%s%s%s%s%s", amount,
-             request.duration_ns / NS_PER_SECOND, request.user[0] ? " user=" : "", request.user,
-             request.name[0] ? "\tname=" : "", request.name, request.hold ? " hold" : "", ending);
-    REQUIRE(request_parse(written, strlen(written), &again, message, sizeof(message)) == 0);
+    check_words(&request);
+    write_request(&request, &first);
+    if (first.length > REQUEST_TEXT_MAX) /* what was written shorter */
+        return;
+    REQUIRE(request_parse(first.text, first.length, &again, message, sizeof(message)) == 0);
     same_amount(&request.amount, &again.amount);
-    REQUIRE(request.duration_ns == again.duration_ns && request.hold == again.hold);
-    write_ladder(&again.ending, written, sizeof(written));
-    REQUIRE(strcmp(ending, written) == 0);
-    REQUIRE(strcmp(request.user, again.user) == 0 && strcmp(request.name, again.name) == 0);
+    write_request(&again, &second);
+    REQUIRE(strcmp(first.text, second.text) == 0);
+}
+
+/* A line of a file `quota`. What is shown for a limit stands for the same limit. */
+static void fuzz_quota(const char *text, size_t length)
+{
+    struct quota_change change, again;
+    char limit[QUOTA_TEXT_MAX], line[64 + QUOTA_TEXT_MAX];
+    int r = quota_text_parse(text, length, &change, message, sizeof(message));
+
+    if (r) {
+        check_refusal(r);
+        return;
+    }
+    REQUIRE(change.key < QUOTA_KEYS);
+    if (!change.set)
+        return;
+    quota_text_limit(change.key, change.limit, limit);
+    snprintf(line, sizeof(line), "%s %s", quota_text_key(change.key), limit);
+    REQUIRE(quota_text_parse(line, strlen(line), &again, message, sizeof(message)) == 0);
+    REQUIRE(again.set && again.key == change.key && again.limit == change.limit);
+}
+
+static void same_policy(const struct policy *a, const struct policy *b)
+{
+#define SETTING(name, type, field, standard, kind, words, text)                                    \
+    REQUIRE(memcmp(&a->field, &b->field, sizeof(a->field)) == 0);
+#include "core/engine/policy.def"
+#undef SETTING
 }
 
 static void fuzz_policy(const char *text, size_t length)
@@ -175,25 +310,14 @@ static void fuzz_policy(const char *text, size_t length)
         REQUIRE(policy_set(&after, row->name, canonical, again, sizeof(again), message,
                            sizeof(message)) == 0);
         REQUIRE(strcmp(canonical, again) == 0);
-        REQUIRE(after.max_fraction_ppm == policy.max_fraction_ppm &&
-                after.min_duration_ns == policy.min_duration_ns &&
-                after.max_duration_ns == policy.max_duration_ns &&
-                after.retention_ns == policy.retention_ns &&
-                strcmp(after.admin_group, policy.admin_group) == 0);
+        same_policy(&after, &policy);
+        REQUIRE(policy.max_partitions >= 1 && policy.forward >= 1 && policy.reorder >= 1);
+        REQUIRE(policy.promise_slack_ppm <= 100000000 && policy.half_life_ns >= NS_PER_SECOND);
+        REQUIRE(policy.default_priority < PRIORITIES && policy.preempt_min_ns >= 0);
         REQUIRE(policy.allowed_on_expiry >= 1 && policy.allowed_on_expiry <= 7);
         REQUIRE(policy.default_on_expiry <= ON_EXPIRY_KILL);
         REQUIRE(policy.default_grace_ns >= 0 && policy.max_grace_ns >= 0);
         REQUIRE(policy.watchdog_interval_ns >= NS_PER_SECOND && policy.watchdog_grace_ns >= 0);
-        REQUIRE(after.default_on_expiry == policy.default_on_expiry &&
-                after.allowed_on_expiry == policy.allowed_on_expiry &&
-                after.default_grace_ns == policy.default_grace_ns &&
-                after.max_grace_ns == policy.max_grace_ns &&
-                after.default_warn.ns == policy.default_warn.ns &&
-                after.default_warn.signal == policy.default_warn.signal &&
-                after.unreachable == policy.unreachable && after.watchdog == policy.watchdog &&
-                after.watchdog_interval_ns == policy.watchdog_interval_ns &&
-                after.watchdog_grace_ns == policy.watchdog_grace_ns &&
-                after.device_access == policy.device_access);
     }
 }
 
@@ -228,6 +352,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     fuzz_amount(text, length);
     fuzz_duration(text, length);
     fuzz_policy(text, length);
+    fuzz_quota(text, length);
     fuzz_texts(text, length);
     if (request_label_check(text, length, message, sizeof(message)))
         check_refusal(REFUSED_INVALID);

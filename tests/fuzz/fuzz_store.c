@@ -4,6 +4,7 @@
  * message, or give a consistent state that can be written to. With FUZZ_SEEDS the same
  * program writes good files to start from.
  */
+#include "core/store/internal.h"
 #include "tests/store/help.h"
 
 #include <errno.h>
@@ -94,6 +95,22 @@ static int see_partition(void *context, const struct store_partition *stored)
     return 0;
 }
 
+static int see_usage(void *context, const struct usage_record *record)
+{
+    (void)context;
+    if (!store_record_fits(record))
+        die("usage cannot be true");
+    return 0;
+}
+
+static int see_origin(void *context, int64_t origin_ns)
+{
+    (void)context;
+    if (origin_ns > STORE_TIME_MAX || origin_ns < -STORE_TIME_MAX)
+        die("an origin cannot be true");
+    return 0;
+}
+
 static int see_guest(void *context, uint64_t id, uint32_t uid)
 {
     (void)context;
@@ -143,6 +160,8 @@ static int load(struct store *store, struct store_counters *counters)
     struct seen seen = {0};
     struct store_sink sink = {.context = &seen,
                               .setting = see_setting,
+                              .usage = see_usage,
+                              .origin = see_origin,
                               .partition = see_partition,
                               .guest = see_guest,
                               .history = see_history,
@@ -157,39 +176,49 @@ static int load(struct store *store, struct store_counters *counters)
     return r;
 }
 
-/* A create, a change and an end; whether it works depends on the damage. */
+static void commit(struct store *store, const struct store_batch *batch)
+{
+    struct message why = {""};
+    explained(store_commit(store, batch, &why), why.text);
+}
+
+/* A create, a change and an end, of one that starts at once and of one that waits; whether it works
+ * depends on the damage. */
 static void write_to(struct store *store, const struct store_counters *counters)
 {
-    struct store_device device = {.key = "key", .name = "name", .bytes = 1 << 30};
-    struct engine_event events[3] = {0};
-    struct store_item items[3];
-    struct store_reply reply = {2, counters->next_id};
+    static struct attempt attempt;
+    const uint64_t id = counters->next_id, seq = counters->next_seq;
+    struct store_device device[2];
     struct message why = {""};
 
-    int r = store_devices(store, &device, 1, &why);
+    devices_make(device, 2);
+    int r = store_devices(store, device, 2, &why);
     explained(r, why.text);
-    for (size_t i = 0; i < 3; i++) {
-        events[i].kind = i == 0 ? EVENT_CREATED : i == 1 ? EVENT_RESIZED : EVENT_RELEASED;
-        events[i].seq = counters->next_seq + i;
-        events[i].after = (struct partition){.id = counters->next_id,
-                                             .state = PARTITION_ACTIVE,
-                                             .share_count = 1,
-                                             .shares[0].memory_bytes = 5 + i,
-                                             .end_ns = 10,
-                                             .change_seq = events[i].seq};
-        items[i] = (struct store_item){&events[i], "line", {7, 8}};
-    }
-    struct store_batch batch = {.items = items,
-                                .item_count = 3,
-                                .replies = &reply,
-                                .reply_count = 1,
-                                .clock = boot,
-                                .retention_ns = 1,
-                                .first_line_seq = counters->next_seq};
-    if (!r && counters->next_seq < INT64_MAX - 3 && counters->next_id < INT64_MAX - 1) {
-        r = store_commit(store, &batch, &why);
-        explained(r, why.text);
-    }
+    if (r || seq >= INT64_MAX - 8 || id >= INT64_MAX - 2)
+        return;
+    struct partition now = partition_make(id, 0, 10), later = partition_waits(id + 1, 10, 20, 2);
+    struct waiting waiting = waiting_make(12);
+    waiting_bar(&waiting, 1);
+    waiting_prefer(&waiting, 0);
+    attempt_begin(&attempt, &boot);
+    attempt.batch.retention_ns = 1;
+    attempt.batch.first_line_seq = seq;
+    attempt_add(&attempt, seq, EVENT_CREATED, &now, "line");
+    attempt_wait(&attempt, seq + 1, EVENT_CREATED, &later, &waiting);
+    attempt_add(&attempt, seq + 2, EVENT_RESIZED, &now, "line");
+    attempt_reply(&attempt, 2, id);
+    commit(store, &attempt.batch);
+    attempt_begin(&attempt, &boot);
+    attempt_wait(&attempt, seq + 3, EVENT_MOVED, &later, &waiting);
+    attempt_add(&attempt, seq + 4, EVENT_RELEASED, &now, "line");
+    attempt.items[1].usage = (struct store_usage){7, 8};
+    commit(store, &attempt.batch);
+    attempt_begin(&attempt, &boot);
+    later.state = PARTITION_ACTIVE;
+    attempt_wait(&attempt, seq + 5, EVENT_STARTED, &later, &waiting)->before.state =
+        PARTITION_PENDING;
+    attempt_add(&attempt, seq + 6, EVENT_REVOKED, &later, "line");
+    commit(store, &attempt.batch);
 }
 
 static const char *directory(void)
@@ -293,6 +322,24 @@ static void add_events(struct store *store, uint64_t seq)
         die(why.text);
 }
 
+/* One that waits for both devices, and what its user has used. */
+static void add_waiting(struct store *store, uint64_t seq)
+{
+    static struct attempt attempt;
+    struct message why = {""};
+    struct partition p = partition_waits(seq, 10, 20, 2);
+    struct waiting waiting = waiting_make(12);
+    struct usage_change change = {.after = {.id = 1000, .epoch = 3, .booked = 5, .day = {9, -7}}};
+
+    waiting_bar(&waiting, 0);
+    waiting_prefer(&waiting, 1);
+    attempt_begin(&attempt, &boot);
+    attempt_wait(&attempt, seq, EVENT_CREATED, &p, &waiting)->usage = &change;
+    attempt.events[0].usage_count = 1;
+    if (store_commit(store, &attempt.batch, &why) != 0)
+        die(why.text);
+}
+
 /* Copies the state file into the directory of seeds. */
 static void copy_seed(const char *into, const char *name)
 {
@@ -316,6 +363,8 @@ static void write_seed(const char *into, uint64_t batches)
         die(why.text);
     for (uint64_t i = 0; i < batches; i++)
         add_events(store, 1 + 2 * i);
+    for (uint64_t i = 0; i < batches / 2; i++)
+        add_waiting(store, 1 + 2 * batches + i);
     store_close(store);
     snprintf(name, sizeof(name), "seed%d", (int)batches);
     copy_seed(into, name);

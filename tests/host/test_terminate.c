@@ -175,6 +175,38 @@ START_TEST(test_found_within_grace)
 }
 END_TEST
 
+/* A partition that has begun again: what is there runs on, and is not stopped. */
+START_TEST(test_begun_again)
+{
+    pid_t told = member(1), stopping = member(2), left = member(3);
+    struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S), q = ended(2, ON_EXPIRY_TERM, 10 * S);
+    struct partition r = ended(3, ON_EXPIRY_NONE, 0);
+    proctrack_fake_stick(proctrack, stopping, true);
+    terminate_add(&termination, 100 * S, &p, p.uid);
+    terminate_add(&termination, 100 * S, &q, q.uid);
+    terminate_add(&termination, 100 * S, &r, r.uid);
+    run_until(100 * S);
+    for (uint64_t id = 1; id <= 3; id++) {
+        ck_assert(terminate_drop(&termination, id));
+        ck_assert(!terminate_drop(&termination, id));
+        ck_assert(!terminate_ends(&termination, id));
+    }
+    ck_assert(terminate_next_ns(&termination) == INT64_MAX);
+    proctrack_fake_stick(proctrack, stopping, false);
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, stopping, SIGCONT), 1);
+    run_until(1000 * S);
+    ck_assert(proctrack_fake_alive(proctrack, told) && proctrack_fake_alive(proctrack, stopping) &&
+              proctrack_fake_alive(proctrack, left));
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, told, SIGTERM), 1);
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, stopping, SIGTERM), 0);
+    p.end_ns = 1000 * S; /* its end, later, is as any */
+    terminate_add(&termination, 1000 * S, &p, p.uid);
+    run_until(1010 * S);
+    ck_assert(!proctrack_fake_alive(proctrack, told));
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, told, SIGTERM), 2);
+}
+END_TEST
+
 START_TEST(test_stuck)
 {
     pid_t pid = member(1);
@@ -346,6 +378,7 @@ int main(void)
                                   test_kill,
                                   test_found_late,
                                   test_found_within_grace,
+                                  test_begun_again,
                                   test_stuck,
                                   test_many,
                                   test_looks,

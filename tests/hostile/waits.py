@@ -89,7 +89,7 @@ def join_until(mount, name, file, text):
 
 def joins_early(mount):
     """The owner joins and charges from before the start on: nothing works before it."""
-    name = alice.call(mount.ask, '0.5 1h start=+3s')
+    name = alice.call(mount.ask, f'0.5 1h start=+{3 * lib.FACTOR}s')
     start = moment(value(mount, name, 'start'))
     tries = [alice.start(join_until, mount, name, file, text)
              for file, text in (('charge', '+1'), ('procs', '0'), ('members', '+bob'))]

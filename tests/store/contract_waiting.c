@@ -126,6 +126,55 @@ START_TEST(moves_and_starts)
 }
 END_TEST
 
+/* A low lease keeps its row while it is active, because it can wait again. */
+START_TEST(low_leases_keep_it)
+{
+    start(_i);
+    struct partition p = partition_waits(1, 500, 500 + HOUR_NS, 2);
+    struct partition other = partition_waits(2, 0, HOUR_NS, 1);
+    struct waiting waiting = waiting_make(500), now = waiting_make(0);
+    static const struct waiting none;
+    waiting.priority = now.priority = PRIORITY_LOW;
+    waiting.spared_ns = 77;
+    other.state = PARTITION_ACTIVE; /* at once */
+    commit_waiting(1, EVENT_CREATED, &p, &waiting);
+    commit_waiting(2, EVENT_CREATED, &other, &now);
+    p.state = PARTITION_ACTIVE;
+    struct engine_event *event = attempt_wait(&attempt, 3, EVENT_STARTED, &p, &waiting);
+    event->before.state = PARTITION_PENDING;
+    event->waiting_before = waiting;
+    commit_well();
+    reopen(_i);
+    is_kept(&p, &waiting);
+    is_kept(&other, &now);
+    give_devices(3, &boot);
+    p.state = PARTITION_EXPIRING;
+    commit_waiting(4, EVENT_WARNED, &p, &waiting);
+    p.state = PARTITION_PENDING; /* it is preempted */
+    p.start_ns += HOUR_NS;
+    p.end_ns += HOUR_NS;
+    waiting.promised_ns = p.start_ns;
+    waiting.spared_ns = 99;
+    commit_waiting(5, EVENT_PREEMPTED, &p, &waiting);
+    reopen(_i);
+    is_kept(&p, &waiting);
+    give_devices(3, &boot);
+    p.state = other.state = PARTITION_ACTIVE;
+    now.priority = PRIORITY_NORMAL; /* of another class there is no row */
+    event = attempt_wait(&attempt, 6, EVENT_RENAMED, &other, &now);
+    event->before.state = PARTITION_ACTIVE;
+    event->waiting_before = now;
+    event->waiting_before.priority = PRIORITY_LOW;
+    event = attempt_wait(&attempt, 7, EVENT_RELEASED, &p, &waiting);
+    event->before.state = PARTITION_ACTIVE;
+    event->waiting_before = waiting;
+    commit_well();
+    reopen(_i); /* a row that is left over would be damage */
+    ck_assert_uint_eq(kept.partition_count, 1);
+    is_kept(&other, &none);
+}
+END_TEST
+
 START_TEST(it_gave_up)
 {
     start(_i);
@@ -211,9 +260,15 @@ START_TEST(reboot_while_waiting)
     waiting.asked_ns = 5;
     waiting.give_up_ns = HOUR_NS / 2;
     waiting.fixed_wall_ns = 77;
+    waiting.spared_ns = HOUR_NS / 4;
     attempt_wait(&attempt, 1, EVENT_CREATED, &p, &waiting);
     p.id = 2;
     attempt_wait(&attempt, 2, EVENT_CREATED, &p, &never);
+    p.id = 3; /* a low lease that has started */
+    p.state = PARTITION_ACTIVE;
+    never.priority = PRIORITY_LOW;
+    never.spared_ns = 600 * S_NS;
+    attempt_wait(&attempt, 3, EVENT_CREATED, &p, &never);
     attempt.batch.clock.now_ns = 600 * S_NS;
     commit_well();
     struct store_clock next = {"boot-2", 1000 * DAY_NS + 660 * S_NS, 0}; /* a minute later */
@@ -226,6 +281,9 @@ START_TEST(reboot_while_waiting)
         ck_assert_int_eq(found->waiting.asked_ns, 5 - 660 * S_NS);
         ck_assert_int_eq(found->waiting.give_up_ns, HOUR_NS / 2 - 660 * S_NS);
         ck_assert_int_eq(found->waiting.fixed_wall_ns, 77);
+        ck_assert_int_eq(found->waiting.spared_ns, HOUR_NS / 4 - 660 * S_NS);
+        ck_assert_int_eq(kept_find(&kept, 3)->waiting.spared_ns, -60 * S_NS);
+        ck_assert_int_eq(kept_find(&kept, 3)->waiting.promised_ns, 2 * HOUR_NS - 660 * S_NS);
         ck_assert_int_eq(kept_find(&kept, 2)->waiting.give_up_ns, INT64_MAX);
         give_devices(3, &next); /* then it is written */
         commit_well();
@@ -288,6 +346,7 @@ START_TEST(refused_batches)
     BAD_WAITING(w.promised_ns = INT64_MAX);
     BAD_WAITING(w.asked_ns = INT64_MIN);
     BAD_WAITING(w.give_up_ns = INT64_MIN);
+    BAD_WAITING(w.spared_ns = INT64_MIN);
     BAD_WAITING(w.amount.scale = 0);
     BAD_WAITING(w.amount.digits = UINT64_MAX);
     BAD_WAITING(w.priority = PRIORITIES);
@@ -300,10 +359,15 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {several_shares_are_kept, what_waits_is_kept_whole,
-                                  moves_and_starts,        it_gave_up,
-                                  devices_ruled_out,       many_devices_ruled_out,
-                                  reboot_while_waiting,    reboot_at_the_limit,
+    const TTest *const tests[] = {several_shares_are_kept,
+                                  what_waits_is_kept_whole,
+                                  moves_and_starts,
+                                  low_leases_keep_it,
+                                  it_gave_up,
+                                  devices_ruled_out,
+                                  many_devices_ruled_out,
+                                  reboot_while_waiting,
+                                  reboot_at_the_limit,
                                   refused_batches};
     return check_run("store-contract", contract_case(tests, ARRAY_COUNT(tests)));
 }

@@ -78,6 +78,7 @@ void same_waiting(const struct waiting *a, const struct waiting *b)
     ck_assert_int_eq(a->promised_ns, b->promised_ns);
     ck_assert_int_eq(a->asked_ns, b->asked_ns);
     ck_assert_int_eq(a->give_up_ns, b->give_up_ns);
+    ck_assert_int_eq(a->spared_ns, b->spared_ns);
     ck_assert_int_eq(a->fixed_wall_ns, b->fixed_wall_ns);
     ck_assert_int_eq(a->amount.is_share, b->amount.is_share);
     ck_assert_uint_eq(a->amount.digits, b->amount.digits);

@@ -29,7 +29,13 @@ static const struct store_kind *kind;
 static struct engine *engine;
 static struct store_clock now; /* its now_ns is the time */
 static struct refusal refusal;
-static unsigned moved, started, gave_up, reverted;
+static unsigned moved, started, gave_up, preempted, reverted;
+/* What was stored last of each partition, and how often the store had been opened then. */
+static struct {
+    uint64_t digits;
+    unsigned opened;
+} kept_last[1 << 14];
+static unsigned opened, preempted_later;
 
 #define HOLDS(x) ck_assert_msg(x, "SEED=%u: %s", seed, #x)
 
@@ -80,6 +86,8 @@ static struct engine *load(void)
     }
     struct store_sink sink = {.context = loaded, .partition = restore};
     ck_assert_msg(store_load(store, &now, &sink, &counters, &why) == 0, "%s", why.text);
+    ck_assert_int_eq(engine_restore_setting(loaded, "config/preempt", "end"), 0);
+    ck_assert_int_eq(engine_restore_setting(loaded, "config/preempt_min", "60"), 0);
     engine_restore_counters(loaded, counters.next_id, counters.next_seq);
     return loaded;
 }
@@ -87,6 +95,7 @@ static struct engine *load(void)
 static void open_store(void)
 {
     struct store_device devices[DEVICES];
+    opened++;
     if (kind != &store_memory)
         store = store_close(store);
     if (!store)
@@ -126,6 +135,19 @@ static void same_plan(void)
     engine_free(other);
 }
 
+/* A low lease that was loaded since can still be preempted, as what it was. */
+static void note(const struct engine_event *event)
+{
+    size_t slot = event->after.id % ARRAY_COUNT(kept_last);
+    if (event->kind == EVENT_PREEMPTED) {
+        HOLDS(kept_last[slot].digits == event->waiting_before.amount.digits);
+        preempted++;
+        preempted_later += kept_last[slot].opened < opened;
+    }
+    kept_last[slot].digits = event->waiting_after.amount.digits;
+    kept_last[slot].opened = opened;
+}
+
 /* Store the events, or fail to. */
 static void save(bool fails)
 {
@@ -142,6 +164,8 @@ static void save(bool fails)
         started += e->kind == EVENT_STARTED && !fails;
         gave_up += e->kind == EVENT_GAVE_UP && !fails;
     }
+    for (struct engine_event *e = fails ? NULL : events; e; e = e->next)
+        note(e);
     if (fails && events) {
         HOLDS(engine_revert(engine, events) == 0);
         reverted++;
@@ -198,9 +222,13 @@ static void change_one(void)
     struct caller caller = {.uid = p->uid, .by_mode = true};
     const struct call *call =
         ENGINE_CALL(now.now_ns, now.now_ns + now.offset_ns, &caller, &refusal);
-    switch (random_below(3)) {
+    switch (random_below(4)) {
     case 0:
         engine_release(engine, call, p->id);
+        break;
+    case 3:
+        caller.admin = true;
+        engine_set_priority(engine, call, p->id, (uint32_t)random_below(PRIORITIES));
         break;
     case 1:
         engine_resize(engine, call, p->id, (uint64_t)((1 + random_below(100)) * GIB));
@@ -278,7 +306,8 @@ static void sequences(unsigned count)
     for (seed = first; seed < first + (only ? 1 : count); seed++)
         sequence();
     /* It is a test of something. */
-    ck_assert(only || (moved > count && started > count && gave_up > count && reverted > count));
+    ck_assert(only || (moved > count && started > count && gave_up > count && preempted > count &&
+                       preempted_later > 0 && reverted > count));
 }
 
 START_TEST(in_memory)

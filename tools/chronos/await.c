@@ -178,12 +178,11 @@ void await_report(const struct chronos_mount *mount, const char *id)
 void await_report_ended(const struct chronos_mount *mount, const char *id)
 {
     struct chronos_line line = {.count = 0};
-    ended_find(mount, id, &line);
-    const char *how = chronos_line_value(&line, "how"), *by = chronos_line_value(&line, "by");
-    if (by[0] != '\0')
-        output_message("%s ended before it started: it was released by %s.", id, by);
-    else if (how[0] != '\0')
-        output_message("%s ended before it started: %s.", id, how);
+    bool found = ended_find(mount, id, &line);
+    char words[CHRONOS_VALUE_MAX * 2];
+    ended_words(&line, words, sizeof(words));
+    if (found)
+        output_message("%s ended before it started: it %s.", id, words);
     else
         output_message("%s ended before it started.", id);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos create: request a partition, which lasts until it expires, and print it. */
 #include "await.h"
-#include "device.h"
 #include "failure.h"
 #include "output.h"
 #include "partition.h"
@@ -53,17 +52,17 @@ static void print_created(const struct chronos_mount *mount, const struct args *
 {
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
     char creator[CHRONOS_VALUE_MAX], until[CHRONOS_VALUE_MAX] = "";
+    char place[PARTITION_PLACE_MAX], amount[PARTITION_AMOUNT_MAX];
     creator_name(mount, args, partition, creator, sizeof(creator));
+    partition_place_text(partition, place);
+    partition_amount_text(mount, partition, amount);
     /* With --unique it can be an older one. */
-    printf("%s %s%s%s on device %s (%s)\n",
-           args_option(args, "unique") ? "Partition" : "Created partition", output_colour(BOLD),
-           partition->id, output_colour(PLAIN), device_number(value[CHRONOS_PARTITION_DEVICE]),
-           partition->device_name);
+    printf("%s %s%s%s on %s\n", args_option(args, "unique") ? "Partition" : "Created partition",
+           output_colour(BOLD), partition->id, output_colour(PLAIN), place);
     if (output_terminal())
         output_time_text(value[CHRONOS_PARTITION_EXPIRES], until, sizeof(until));
-    printf("with %llu MB for %s seconds%s%s\n",
-           (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20),
-           value[CHRONOS_PARTITION_DURATION], until[0] != '\0' ? ", until " : "", until);
+    printf("with %s for %s seconds%s%s\n", amount, value[CHRONOS_PARTITION_DURATION],
+           until[0] != '\0' ? ", until " : "", until);
     printf("Assigned to user: %s (Created by: %s, PID: %s)\n", value[CHRONOS_PARTITION_USER],
            creator, value[CHRONOS_PARTITION_CREATOR_PID]);
     if (strcmp(value[CHRONOS_PARTITION_STATE], "pending") == 0)
@@ -143,6 +142,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     int fd = -1, first = args->count - 2; /* of AMOUNT and DURATION */
     if (args_option(args, "quiet") && args_option(args, "json"))
         return args_usage_error(args->command, "--quiet and --json exclude each other.");
+    if (waits && args_option(args, "queue"))
+        return args_usage_error(args->command, "--queue and --wait exclude each other.");
     const char *device = request_device(args, first > 0 ? args->words[0] : NULL);
     if (!device)
         return EXIT_USAGE;

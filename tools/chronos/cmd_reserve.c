@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos reserve: request a partition, or a series of them, for a start that is asked for. */
 #include "command.h"
-#include "device.h"
 #include "failure.h"
 #include "output.h"
 #include "partition.h"
@@ -25,16 +24,17 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-static void print_one(const struct chronos_partition *partition)
+static void print_one(const struct chronos_mount *mount, const struct chronos_partition *partition)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
     char start[CHRONOS_VALUE_MAX], end[CHRONOS_VALUE_MAX];
+    char place[PARTITION_PLACE_MAX], amount[PARTITION_AMOUNT_MAX];
+    partition_place_text(partition, place);
+    partition_amount_text(mount, partition, amount);
     output_time(value[CHRONOS_PARTITION_START], start, sizeof(start));
     output_time(value[CHRONOS_PARTITION_EXPIRES], end, sizeof(end));
-    printf("Reserved partition %s%s%s on device %s (%s): %llu MB from %s to %s\n",
-           output_colour(BOLD), partition->id, output_colour(PLAIN),
-           device_number(value[CHRONOS_PARTITION_DEVICE]), partition->device_name,
-           (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20), start, end);
+    printf("Reserved partition %s%s%s on %s: %s from %s to %s\n", output_colour(BOLD),
+           partition->id, output_colour(PLAIN), place, amount, start, end);
 }
 
 /* Print all occurrences. */
@@ -62,7 +62,7 @@ static int show(const struct chronos_mount *mount, const struct args *args, cons
         else if (as_json)
             partition_json(&json, &partition, NULL);
         else
-            print_one(&partition);
+            print_one(mount, &partition);
     }
     if (as_json)
         json_close(&json, ']');

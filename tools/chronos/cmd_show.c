@@ -26,7 +26,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (args_option(args, "json"))
         partition_print_json(&partition, members);
     else
-        partition_print(&partition);
+        partition_print(mount, &partition);
     if (members && *members && !args_option(args, "json")) {
         printf("  %sShared with:%s ", output_colour(DIM), output_colour(PLAIN));
         share_print(members);

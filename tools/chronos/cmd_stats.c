@@ -99,7 +99,7 @@ static void print_partition(const struct chronos_partition *partition)
     printf("    %s: %s, %s, %llu MB, programs use %llu MB, until %s\n", partition->id,
            value[CHRONOS_PARTITION_USER], share,
            (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20),
-           output_mb(value[CHRONOS_PARTITION_MEMORY_USED]), end);
+           output_mb(chronos_number(value[CHRONOS_PARTITION_MEMORY_USED])), end);
 }
 
 static bool print_or_skip(void *context, int r, const struct chronos_partition *partition)

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 static const struct option options[] = {
-    {"gpu", 0, "DEVICE", "On DEVICE: a number, gpu0, or any. Default: any."},
     {"gpus", 0, "N", "Of several devices at once: how many, like 2, or which, like 0,1."},
+    {"prefer", 0, "DEVICES", "Devices to try first, like 0,2."},
+    {"any", 0, NULL, "On any device: the default."},
     {"group", 0, "NAME", "The group whose quota it would count for."},
     REQUEST_PLACE_OPTIONS,
     OPTION_JSON,
@@ -88,11 +89,12 @@ static int ask(const struct chronos_mount *mount, const char *device, const char
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     char line[512], text[ANSWER_MAX];
-    const char *gpu = args_option(args, "gpu");
-    const char *device = request_device(args, gpu ? gpu : "any");
+    int first = args->count - 2; /* of AMOUNT and DURATION */
+    const char *device = request_device(args, first > 0 ? args->words[0] : "any");
     if (!device)
         return EXIT_USAGE;
-    int r = request_line(args, args->words[0], args->words[1], NULL, line, sizeof(line));
+    int r =
+        request_line(args, args->words[first], args->words[first + 1], NULL, line, sizeof(line));
     if (!r)
         r = ask(mount, device, line, text);
     if (r)
@@ -108,13 +110,16 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 
 const struct command cmd_suggest = {
     .name = "suggest",
-    .args = "AMOUNT DURATION",
+    .args = "[DEVICE] AMOUNT DURATION",
     .summary = "Ask what a request could get now.",
     .help = "Tells what would be accepted now in place of AMOUNT for DURATION: a smaller\n"
             "amount, a shorter time, another device, or a later start. Each line is a request\n"
             "as create takes it; the last line says the same in words. Nothing is requested.\n"
             "\n"
+            "DEVICE is a number, a name like gpu0, or any, which is the default.\n"
+            "\n"
             "    chronos suggest 0.5 2h\n"
+            "    chronos suggest 0 20G 90m\n"
             "    chronos suggest --gpus 2 100% 1d",
     .options = options,
     .run = run,

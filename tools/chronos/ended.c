@@ -26,6 +26,25 @@ bool ended_find(const struct chronos_mount *mount, const char *id, struct chrono
     return found;
 }
 
+void ended_words(const struct chronos_line *line, char *text, size_t size)
+{
+    static const struct {
+        const char *how, *words;
+    } alone[] = {
+        {"expired", "expired"},
+        {"closed", "ended with the program that held it"},
+        {"gave-up", "gave up waiting"},
+    };
+    const char *how = chronos_line_value(line, "how");
+    for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
+        if (strcmp(how, alone[i].how) == 0) {
+            snprintf(text, size, "%s", alone[i].words);
+            return;
+        }
+    }
+    snprintf(text, size, "was %s by %s", how, chronos_line_value(line, "by"));
+}
+
 static bool is_own(const char *user)
 {
     char number[16], word[USERNAME_MAX + 1];

@@ -7,6 +7,8 @@
 
 /* Find the line of `history` about partition `id`. False: there is none. */
 bool ended_find(const struct chronos_mount *mount, const char *id, struct chronos_line *ret_line);
+/* Write how it ended, such as "was released by bob": the words that follow "it". */
+void ended_words(const struct chronos_line *line, char *text, size_t size);
 /* Return whether a partition of the caller with this label is in `history`. */
 bool ended_has_label(const struct chronos_mount *mount, const char *label);
 

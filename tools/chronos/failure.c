@@ -86,15 +86,10 @@ int failure_no_partition(const struct chronos_mount *mount, const char *text)
         output_message("There is no partition %s%s%s.", quote, text, quote);
         return EXIT_UNKNOWN;
     }
-    const char *how = chronos_line_value(&line, "how"), *by = chronos_line_value(&line, "by");
+    char words[CHRONOS_VALUE_MAX * 2];
+    ended_words(&line, words, sizeof(words));
     output_time_text(chronos_line_value(&line, "end"), when, sizeof(when));
-    if (strcmp(how, "expired") == 0)
-        output_message("There is no partition %s. It expired (%s).", text, when);
-    else if (strcmp(how, "closed") == 0)
-        output_message("There is no partition %s. It ended with the program that held it (%s).",
-                       text, when);
-    else
-        output_message("There is no partition %s. It was %s by %s (%s).", text, how, by, when);
+    output_message("There is no partition %s. It %s (%s).", text, words, when);
     return EXIT_UNKNOWN;
 }
 

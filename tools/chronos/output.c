@@ -108,10 +108,9 @@ void output_bytes_text(uint64_t bytes, char *text, size_t size)
         snprintf(text, size, "%.1f %s", (double)bytes / (double)scale, units[unit]);
 }
 
-unsigned long long output_mb(const char *bytes)
+unsigned long long output_mb(uint64_t bytes)
 {
-    uint64_t all = chronos_number(bytes);
-    return (unsigned long long)((all >> 20) + ((all & 0xfffff) != 0));
+    return (unsigned long long)((bytes >> 20) + ((bytes & 0xfffff) != 0));
 }
 
 void output_seconds_text(uint64_t seconds, char *text, size_t size)

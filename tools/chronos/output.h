@@ -57,7 +57,7 @@ void json_line(struct json *json, const struct chronos_line *line, size_t first)
 /* Format numbers for people. */
 void output_bytes_text(uint64_t bytes, char *text, size_t size); /* "40.0 GiB" */
 /* Round bytes of a file up to MB, so that 0 means none. */
-unsigned long long output_mb(const char *bytes);
+unsigned long long output_mb(uint64_t bytes);
 void output_seconds_text(uint64_t seconds, char *text, size_t size); /* "1h 02m" */
 /* The same with at most two decimals and a percent sign: "0.41%". */
 void output_share_text(const char *fraction, char *text, size_t size);

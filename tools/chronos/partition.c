@@ -4,8 +4,12 @@
 
 #include "device.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define SHARES_MAX 8
 
 static void json_lines(struct json *json, const char *key, const char *lines)
 {
@@ -91,23 +95,118 @@ void partition_print_waiting(const struct chronos_mount *mount,
     printf("It starts at %s.\n", when);
 }
 
-void partition_print(const struct chronos_partition *partition)
+/* -- several devices ---------------------------------------------------------------- */
+
+/* A line of the file `devices`. */
+struct share {
+    char device[16];
+    uint64_t limit_bytes, used_bytes, peak_bytes;
+};
+
+static bool has_several(const struct chronos_partition *partition)
 {
-    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    return strchr(partition->record.value[CHRONOS_PARTITION_DEVICE], ',') != NULL;
+}
+
+/* Read what it has of each device. Return the number; 0 if that cannot be read. */
+static size_t read_shares(const struct chronos_mount *mount, const char *id,
+                          struct share shares[static SHARES_MAX])
+{
+    char path[64], *text = NULL, *rest, *line;
+    size_t count = 0;
+    snprintf(path, sizeof(path), "partitions/%s/devices", id);
+    if (chronos_read_all(mount->root, path, &text) < 0)
+        return 0;
+    for (rest = text; count < SHARES_MAX && (line = strsep(&rest, "\n"));) {
+        struct share *share = &shares[count];
+        if (sscanf(line, "%15s %" SCNu64 " %" SCNu64 " %" SCNu64, share->device,
+                   &share->limit_bytes, &share->used_bytes, &share->peak_bytes) == 4)
+            count++;
+    }
+    free(text);
+    return count;
+}
+
+/* Return whether it has as much of each. */
+static bool are_equal(const struct share *shares, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (shares[i].limit_bytes != shares[0].limit_bytes)
+            return false;
+    }
+    return count > 0;
+}
+
+void partition_place_text(const struct chronos_partition *partition,
+                          char text[static PARTITION_PLACE_MAX])
+{
+    const char *device = partition->record.value[CHRONOS_PARTITION_DEVICE];
+    if (has_several(partition))
+        snprintf(text, PARTITION_PLACE_MAX, "devices %s", device);
+    else
+        snprintf(text, PARTITION_PLACE_MAX, "device %s (%s)", device_number(device),
+                 partition->device_name);
+}
+
+void partition_amount_text(const struct chronos_mount *mount,
+                           const struct chronos_partition *partition,
+                           char text[static PARTITION_AMOUNT_MAX])
+{
+    uint64_t bytes = chronos_number(partition->record.value[CHRONOS_PARTITION_MEMORY]);
+    struct share shares[SHARES_MAX];
+    const char *where = "";
+    if (has_several(partition)) {
+        size_t count = read_shares(mount, partition->id, shares);
+        bool equal = are_equal(shares, count);
+        bytes = equal ? shares[0].limit_bytes : bytes;
+        where = equal ? " on each" : " in all";
+    }
+    snprintf(text, PARTITION_AMOUNT_MAX, "%llu MB%s", (unsigned long long)(bytes >> 20), where);
+}
+
+static void print_one_device(const char (*value)[CHRONOS_VALUE_MAX], const char *name)
+{
     char text[CHRONOS_VALUE_MAX * 2], percent[CHRONOS_VALUE_MAX];
-    printf("ID: %s%s%s\n", output_colour(BOLD), partition->id, output_colour(PLAIN));
-    if (value[CHRONOS_PARTITION_NAME][0] != '\0')
-        print_line("Name", value[CHRONOS_PARTITION_NAME]);
-    snprintf(text, sizeof(text), "%s (%s)", device_number(value[CHRONOS_PARTITION_DEVICE]),
-             partition->device_name);
+    snprintf(text, sizeof(text), "%s (%s)", device_number(value[CHRONOS_PARTITION_DEVICE]), name);
     print_line("Device", text);
     output_percent_text(value[CHRONOS_PARTITION_FRACTION], percent, sizeof(percent));
     snprintf(text, sizeof(text), "%s%% (%llu MB)", percent,
              (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20));
     print_line("Memory", text);
+}
+
+static void print_devices(const char (*value)[CHRONOS_VALUE_MAX], const struct share *shares,
+                          size_t count)
+{
+    char text[CHRONOS_VALUE_MAX], label[sizeof(shares->device) + 16];
+    print_line("Devices", value[CHRONOS_PARTITION_DEVICE]);
+    snprintf(text, sizeof(text), "%llu MB in all",
+             (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20));
+    print_line("Memory", text);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(label, sizeof(label), "Memory of %.15s", shares[i].device);
+        snprintf(text, sizeof(text), "%llu MB, in use %llu MB (most: %llu MB)",
+                 (unsigned long long)(shares[i].limit_bytes >> 20), output_mb(shares[i].used_bytes),
+                 output_mb(shares[i].peak_bytes));
+        print_line(label, text);
+    }
+}
+
+void partition_print(const struct chronos_mount *mount, const struct chronos_partition *partition)
+{
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    struct share shares[SHARES_MAX];
+    char text[CHRONOS_VALUE_MAX * 2];
+    printf("ID: %s%s%s\n", output_colour(BOLD), partition->id, output_colour(PLAIN));
+    if (value[CHRONOS_PARTITION_NAME][0] != '\0')
+        print_line("Name", value[CHRONOS_PARTITION_NAME]);
+    if (has_several(partition))
+        print_devices(value, shares, read_shares(mount, partition->id, shares));
+    else
+        print_one_device(value, partition->device_name);
     snprintf(text, sizeof(text), "%llu MB (most: %llu MB)",
-             output_mb(value[CHRONOS_PARTITION_MEMORY_USED]),
-             output_mb(value[CHRONOS_PARTITION_MEMORY_PEAK]));
+             output_mb(chronos_number(value[CHRONOS_PARTITION_MEMORY_USED])),
+             output_mb(chronos_number(value[CHRONOS_PARTITION_MEMORY_PEAK])));
     print_line("Memory in use", text);
     print_line("State", value[CHRONOS_PARTITION_STATE]);
     print_time("Created", value[CHRONOS_PARTITION_CREATED]);

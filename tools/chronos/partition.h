@@ -13,7 +13,16 @@ void partition_print_json(const struct chronos_partition *partition, const char 
 /* Print what it waits for, a line. */
 void partition_print_waiting(const struct chronos_mount *mount,
                              const struct chronos_partition *partition);
+#define PARTITION_PLACE_MAX  (CHRONOS_VALUE_MAX * 2 + 16)
+#define PARTITION_AMOUNT_MAX 64
+/* "device 0 (NVIDIA A100)" or "devices gpu0,gpu2". */
+void partition_place_text(const struct chronos_partition *partition,
+                          char text[static PARTITION_PLACE_MAX]);
+/* "5120 MB", or of several devices "5120 MB on each", where they differ "9216 MB in all". */
+void partition_amount_text(const struct chronos_mount *mount,
+                           const struct chronos_partition *partition,
+                           char text[static PARTITION_AMOUNT_MAX]);
 /* Print the lines of `show`. */
-void partition_print(const struct chronos_partition *partition);
+void partition_print(const struct chronos_mount *mount, const struct chronos_partition *partition);
 
 #endif
