@@ -364,22 +364,6 @@ void accounts_remove(struct engine *engine, struct entry *entry)
         take_back(engine, entry->group_charge, &entry->partition);
 }
 
-static void mark(struct engine *engine, const struct charge *charge)
-{
-    const struct holder *holder = charge ? charge->holder : NULL;
-
-    if (!holder || holder->quota.pending == 0 || !accounts_is_limited(holder))
-        return;
-    for (uint32_t i = 0; i < engine->device_count; i++)
-        queue_mark(engine, i, INT64_MIN);
-}
-
-void accounts_freed(struct engine *engine, const struct entry *entry)
-{
-    mark(engine, &entry->charge);
-    mark(engine, entry->group_charge);
-}
-
 bool accounts_frees(const struct partition *before, const struct partition *after)
 {
     bool frees = before->uid != after->uid || before->start_ns != after->start_ns ||
