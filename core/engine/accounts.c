@@ -90,14 +90,6 @@ static struct quota_limits limits_of(const struct engine *engine, const struct h
     return quota_limits_over(&holder->own, &none);
 }
 
-bool accounts_is_limited(const struct holder *holder)
-{
-    const uint64_t *limit = holder->quota.limits.limit;
-
-    return limit[QUOTA_FRACTION] != QUOTA_UNLIMITED || limit[QUOTA_HOURS_DAY] != QUOTA_UNLIMITED ||
-           limit[QUOTA_HOURS_WEEK] != QUOTA_UNLIMITED;
-}
-
 static void put_in_force(struct engine *engine, struct holder *holder)
 {
     engine->accounts.limited -= accounts_is_limited(holder);

@@ -91,7 +91,13 @@ int accounts_prepare_limit(struct engine *engine, const char *key);
 /* Set a limit that was checked and prepared. */
 void accounts_set_limit(struct engine *engine, const char *key, const char *value);
 /* Whether its limits depend on what it is promised. */
-bool accounts_is_limited(const struct holder *holder);
+static inline bool accounts_is_limited(const struct holder *holder)
+{
+    const uint64_t *limit = holder->quota.limits.limit;
+
+    return limit[QUOTA_FRACTION] != QUOTA_UNLIMITED || limit[QUOTA_HOURS_DAY] != QUOTA_UNLIMITED ||
+           limit[QUOTA_HOURS_WEEK] != QUOTA_UNLIMITED;
+}
 
 /* -- accounts_pending.c -------------------------------------------------------- */
 
