@@ -87,14 +87,6 @@ static struct quota_limits limits_of(const struct engine *engine, const struct h
     return quota_limits_over(&holder->own, &none);
 }
 
-bool accounts_is_limited(const struct holder *holder)
-{
-    const uint64_t *limit = holder->quota.limits.limit;
-
-    return limit[QUOTA_FRACTION] != QUOTA_UNLIMITED || limit[QUOTA_HOURS_DAY] != QUOTA_UNLIMITED ||
-           limit[QUOTA_HOURS_WEEK] != QUOTA_UNLIMITED;
-}
-
 void accounts_put_in_force(struct engine *engine, struct holder *holder)
 {
     engine->accounts.limited -= accounts_is_limited(holder);
@@ -244,22 +236,6 @@ void accounts_remove(struct engine *engine, struct entry *entry)
     take_back(engine, &entry->charge, &entry->partition);
     if (entry->group_charge)
         take_back(engine, entry->group_charge, &entry->partition);
-}
-
-static void mark(struct engine *engine, const struct charge *charge)
-{
-    const struct holder *holder = charge ? charge->holder : NULL;
-
-    if (!holder || holder->quota.pending == 0 || !accounts_is_limited(holder))
-        return;
-    for (uint32_t i = 0; i < engine->device_count; i++)
-        queue_mark(engine, i, INT64_MIN);
-}
-
-void accounts_freed(struct engine *engine, const struct entry *entry)
-{
-    mark(engine, &entry->charge);
-    mark(engine, entry->group_charge);
 }
 
 bool accounts_frees(const struct partition *before, const struct partition *after)

@@ -77,10 +77,7 @@ uint64_t accounts_ppm(const struct engine *engine, const struct partition *parti
 /* Charge an entry to its holders, or take it back: what is promised, not what was used. */
 void accounts_add(struct engine *engine, struct entry *entry);
 void accounts_remove(struct engine *engine, struct entry *entry);
-/* An entry frees some of what its holders may have: what waits of theirs may have room now, on any
- * device. */
-void accounts_freed(struct engine *engine, const struct entry *entry);
-/* Whether a change of a record does so. */
+/* Whether a change of a record frees some of what its holders may have. */
 bool accounts_frees(const struct partition *before, const struct partition *after);
 /* Whether two records of a partition are charged alike. */
 bool accounts_alike(const struct partition *a, const struct partition *b);
@@ -90,7 +87,13 @@ struct fairshare_scale accounts_scale(const struct engine *engine);
 void accounts_put_in_force(struct engine *engine, struct holder *holder);
 void accounts_put_all_in_force(struct engine *engine);
 /* Whether its limits depend on what it is promised. */
-bool accounts_is_limited(const struct holder *holder);
+static inline bool accounts_is_limited(const struct holder *holder)
+{
+    const uint64_t *limit = holder->quota.limits.limit;
+
+    return limit[QUOTA_FRACTION] != QUOTA_UNLIMITED || limit[QUOTA_HOURS_DAY] != QUOTA_UNLIMITED ||
+           limit[QUOTA_HOURS_WEEK] != QUOTA_UNLIMITED;
+}
 
 /* -- accounts_setting.c --------------------------------------------------------- */
 
@@ -113,6 +116,9 @@ void accounts_add_pending(struct charge *charge, uint64_t series);
 void accounts_remove_pending(struct charge *charge);
 /* Whether an occurrence of this series is pending, so that others do not count. */
 bool accounts_has_pending(const struct holder *holder, uint64_t series);
+/* An entry frees some of what its holders may have: what waits of theirs may have room now, on any
+ * device. */
+void accounts_freed(struct engine *engine, const struct entry *entry);
 
 /* -- accounts_usage.c --------------------------------------------------------- */
 
