@@ -148,21 +148,20 @@ int accounts_prepare(struct engine *engine, const struct partition *partition)
 
 static bool is_idle(const struct holder *holder)
 {
-    const struct quota_holder *quota = &holder->quota;
+    bool used = holder->booked || holder->quota.day.ppm_ns || holder->quota.week.ppm_ns;
 
-    return holder->own.set == 0 && !avl_first(&quota->tally.marks) && holder->epoch == 0 &&
-           holder->booked == 0 && quota->day.ppm_ns == 0 && quota->week.ppm_ns == 0;
+    return holder->own.set == 0 && !avl_first(&holder->quota.tally.marks) && !used;
 }
 
 static void forget(struct engine *engine, bool group, uint32_t id)
 {
     struct holder *holder = accounts_find(engine, group, id);
 
-    if (!holder || !is_idle(holder))
-        return;
-    engine->accounts.limited -= accounts_is_limited(holder);
-    avl_remove(&engine->accounts.holders, &holder->node);
-    free(holder);
+    if (holder && is_idle(holder)) {
+        engine->accounts.limited -= accounts_is_limited(holder);
+        avl_remove(&engine->accounts.holders, &holder->node);
+        free(holder);
+    }
 }
 
 void accounts_forget(struct engine *engine, const struct partition *partition)

@@ -340,7 +340,7 @@ START_TEST(refusals)
     waits(0, 1000, 0, "0.5 100", 0);
     ck_assert_str_eq(kinds(), "c");
     refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "1 10", now, &id), REFUSED_NO_SPACE,
-            "they have it from T100");
+            "it was asked for on 2 devices at once; so many have it from T100.");
     refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "101G 10", wait, &id), REFUSED_NO_SPACE, "never");
     wait.devices = twice;
     refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "1 10", wait, &id), REFUSED_INVALID, "twice");

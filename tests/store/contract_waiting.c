@@ -149,6 +149,7 @@ START_TEST(low_leases_keep_it)
     is_kept(&other, &now);
     give_devices(3, &boot);
     p.state = PARTITION_EXPIRING;
+    p.warn.ns = S_NS;
     commit_waiting(4, EVENT_WARNED, &p, &waiting);
     p.state = PARTITION_PENDING; /* it is preempted */
     p.start_ns += HOUR_NS;
