@@ -12,6 +12,7 @@
 #define CHRONOS_ENGINE_ENGINE_H
 
 #include "ending.h"
+#include "event.h"
 #include "guests.h"
 #include "partition.h"
 #include "request.h"
@@ -25,9 +26,7 @@
 #define ENGINE_FOREVER     INT64_MAX
 #define ENGINE_TIME_MAX    (INT64_C(1) << 62) /* no partition ends later: the store keeps it */
 #define ENGINE_MESSAGE_MAX 256
-#define ENGINE_KEY_MAX     192 /* setting key, including NUL */
-#define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
-#define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
+#define ENGINE_WORD_MAX    32 /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY  UINT32_MAX
 #define ENGINE_SERIES_NEW  UINT64_MAX /* it is the first */
 #define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
@@ -108,66 +107,6 @@ struct engine_device {
     bool present; /* false: known only from old partitions; grants nothing new */
 };
 
-enum event_kind {
-    EVENT_CREATED,
-    EVENT_RESIZED,   /* memory_bytes of its shares */
-    EVENT_EXTENDED,  /* end_ns grew */
-    EVENT_SHORTENED, /* end_ns shrank */
-    EVENT_RENAMED,   /* name */
-    EVENT_HANDED,    /* uid, gid or mode */
-    EVENT_EXPIRED,   /* at_ns is end_ns, not the time it was noticed */
-    EVENT_RELEASED,  /* by its owner */
-    EVENT_REVOKED,   /* by an administrator who is not its owner */
-    EVENT_CLOSED,    /* its holding file was closed */
-    EVENT_GAVE_UP,   /* it has waited as long as it was to wait */
-    EVENT_SETTING,   /* key, value */
-    EVENT_ENDING,    /* on_expiry, grace_ns or warn; can return it to active */
-    EVENT_WARNED,    /* expiring: its warning is due; at_ns is when it became due */
-    EVENT_NOTE,      /* something for the event log: key, value */
-    EVENT_SHARED,    /* guest came */
-    EVENT_UNSHARED,  /* guest went */
-    EVENT_MOVED,     /* one that waits: start_ns, end_ns, shares; later only by promise_slack. No
-                      * change_seq: thousands can move at once, and the log has no line of them */
-    EVENT_STARTED,   /* one that waited is active; at_ns is start_ns, not the time it was noticed */
-    EVENT_DEVICES,   /* one that waits: shares, and the devices that it can move to */
-    EVENT_PRIORITY,  /* one that waits: its class */
-    EVENT_PREEMPTED, /* a low lease makes room for a high request: its programs end as on_expiry
-                      * says, and what is left of its time waits again; start_ns, end_ns, state,
-                      * shares. by_uid asked for the high one */
-    EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
-};
-
-static inline bool event_kind_is_end(enum event_kind kind)
-{
-    return kind >= EVENT_EXPIRED && kind <= EVENT_GAVE_UP;
-}
-
-/* A change. `before` is all zero for EVENT_CREATED. For the kinds of end, `after` equals `before`
- * except for end_ns (the actual end), change_seq, and start_ns if it had not started (the same).
- * For EVENT_NOTE, `after` is the partition the note is about: if it is alive, only its change_seq
- * differs from `before`; if it has ended, it is the record that the caller passed; id 0 means no
- * partition. An event carries enough to persist, log and revert the change. */
-struct engine_event {
-    struct engine_event *next;
-    uint64_t seq; /* 1, 2, ...: strictly increasing in order of change */
-    enum event_kind kind;
-    int64_t at_ns;
-    uint32_t by_uid;  /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
-    uint32_t account; /* of the owner of `after`; 0 without a partition */
-    struct partition before, after;
-    uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests;      /* of a partition that ended or started; owned; can be NULL */
-    struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
-    uint32_t usage_count;
-    /* of a partition that is pending or low, or was pending since the engine started; else all zero
-     */
-    struct waiting waiting_before, waiting_after;
-    /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
-    char key[ENGINE_KEY_MAX];
-    char value[ENGINE_VALUE_MAX];
-    char old_value[ENGINE_VALUE_MAX]; /* "" if it was not set */
-};
-
 struct engine;
 
 /* Format a moment of engine time for people ("14:32:10", with the date if it is not today) into
@@ -237,7 +176,8 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
 int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
                    const struct creation_terms *terms, uint64_t *ret_id);
 /* Return whether a request would be accepted now, with the record that it would get (id 0), or why
- * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. */
+ * not; `terms` NULL: as engine_create. Begins with finishing the plan, as those do. A high one that
+ * would preempt others has the start here that it would have without. */
 int engine_check_create(struct engine *engine, const struct call *call,
                         const struct creation *creation, const struct creation_terms *terms,
                         struct partition *ret_partition);
@@ -265,7 +205,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
  * or, with NULL, any. It keeps its start if it has room there, and is refused otherwise. */
 int engine_set_devices(struct engine *engine, const struct call *call, uint64_t id,
                        const uint32_t *devices, uint32_t count);
-/* Change the class of a partition that waits: lower for its owner, higher for administrators. */
+/* Change the class of a partition that waits: lower for its owner, higher for administrators. One
+ * that is high now preempts as a new one does, and starts with the next engine_advance. */
 int engine_set_priority(struct engine *engine, const struct call *call, uint64_t id,
                         uint32_t priority);
 /* Change how a partition ends: those parts that `change` sets. Owners are bound by the policy
@@ -306,10 +247,10 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
  * forward into room that was freed, and start what can start now. Cheap if nothing is due. -ENOMEM:
  * what is left is done by a later call. */
 int engine_advance(struct engine *engine, int64_t now_ns);
-/* The same in portions: at most `most` events, and tries to move a request. No query shows a
- * partition whose time is up, whether it has been ended or not; only its event is still missing.
- * Queries pass by those that were over 34 ms ago or more in O(log n); a sum for a user or an
- * account then takes as long as it has partitions. */
+/* The same in portions: at most `most` events, or for each sixteen of them a step of the plan, which
+ * takes longer; at least one. No query shows a partition whose time is up, whether it has been ended
+ * or not; only its event is still missing. Queries pass by those that were over 34 ms ago or more in
+ * O(log n); a sum for a user or an account then takes as long as it has partitions. */
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
 /* Return whether a partition is live, or its time is up and its event is missing. */
 bool engine_is_known(const struct engine *engine, uint64_t id);

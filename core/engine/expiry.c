@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* A step of the plan may take as long as so many events: a gang looks at all devices. */
+#define STEP_EVENTS 16
+
 void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry)
 {
     bool waits = entry->partition.state == PARTITION_PENDING;
@@ -60,12 +63,12 @@ int64_t engine_next_wakeup(const struct engine *engine)
                   lesser(engine->queue.next_start_ns, engine->queue.next_give_up_ns));
 }
 
-/* When a warning is due; not before the start of what has waited. */
+/* When a warning is due; not before the start, if it has waited. */
 static int64_t warns_ns(const struct entry *entry)
 {
     int64_t at_ns = ending_warning_ns(&entry->partition);
 
-    return entry->waiter && at_ns < entry->partition.start_ns ? entry->partition.start_ns : at_ns;
+    return at_ns < entry->partition.start_ns ? entry->partition.start_ns : at_ns;
 }
 
 /* What is due next, and when. */
@@ -183,7 +186,8 @@ int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most)
         return r;
     if (engine->over_ns < now_ns)
         engine->over_ns = now_ns;
-    for (; !r && most > 0 && !plan_is_finished(engine); most--)
+    for (; !r && most > 0 && !plan_is_finished(engine);
+         most -= most < STEP_EVENTS ? most : STEP_EVENTS)
         r = plan_step(engine, now_ns);
     return r ? r : do_due(engine, now_ns, &most); /* what can start now has moved to now */
 }

@@ -143,8 +143,7 @@ static bool skip_tried(const struct engine *engine, struct queue_key *key,
     return true;
 }
 
-/* Find the request of a tree that comes next in fair order and may fit (`fit` NULL: any), if before
- * *best. */
+/* Find the request of a tree that comes next in fair order and may fit, if before *best. */
 static void find_fit(const struct engine *engine, const struct avl *avl,
                      const struct queue_fit *fit, struct entry **best)
 {
@@ -180,7 +179,7 @@ static int fill(struct engine *engine, int64_t now_ns)
     find_fit(engine, &engine->queue.anywhere, &fit, &best);
     fit.planned = true;
     find_fit(engine, plan_waiting_here(engine), &fit, &best);
-    find_fit(engine, &engine->queue.gangs, NULL, &best); /* there are few */
+    find_fit(engine, &engine->queue.gangs, &fit, &best); /* one of their devices is this one */
     if (!best) {
         enter(engine, PASS_IDLE);
         return 0;

@@ -27,7 +27,7 @@ static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
  * with our writes. */
 static int check_schema(struct sqlite_store *store, struct message *message)
 {
-    int r = sqlite_schema_compare(store->db, store->format);
+    int r = sqlite_tables_compare(store->db, store->format);
 
     if (r == SQLITE_OK)
         return 0;
@@ -199,7 +199,7 @@ int sqlite_writable(struct sqlite_store *store, struct message *message)
     if (code < 0)
         return code;
     if (store->format != STATE_FORMAT) {
-        int r = sqlite_schema_upgrade(store->db);
+        int r = sqlite_tables_upgrade(store->db);
         if (r != SQLITE_OK)
             return sqlite_give_up(store, r, message);
         store->format = STATE_FORMAT;

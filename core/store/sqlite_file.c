@@ -160,7 +160,7 @@ int sqlite_fill(sqlite3 *db)
              STATE_PAGE_BYTES, STATE_APPLICATION, STATE_FORMAT);
     int r = sqlite3_exec(db, text, NULL, NULL, NULL);
     if (r == SQLITE_OK)
-        r = sqlite_schema_make(db);
+        r = sqlite_tables_make(db);
     if (r == SQLITE_OK)
         r = sqlite3_exec(db, "COMMIT; PRAGMA journal_mode=WAL;", NULL, NULL, NULL);
     return r;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Internals of the SQLite adapter. Each file uses only those before it: sqlite_error.c makes
- * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
- * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
- * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
- * sqlite_usage.c usage, sqlite_place.c has lists of devices as blobs, sqlite_waiting.c keeps what
- * waits, sqlite_prune.c drops what is too much, sqlite_load.c reads, sqlite_connect.c connects,
- * sqlite_commit.c and sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port,
- * and sqlite_restore.c makes a state of a backup.
+ * messages, sqlite_row.c reads rows, sqlite_schema.c defines columns, sqlite_tables.c tables,
+ * sqlite_file.c finds, checks and creates the file, sqlite_origin.c knows where it comes from,
+ * sqlite_wal.c maintains its log, sqlite_statement.c has the statements that write, sqlite_guest.c
+ * keeps guests, sqlite_usage.c usage, sqlite_place.c has lists of devices as blobs,
+ * sqlite_waiting.c keeps what waits, sqlite_prune.c drops what is too much, sqlite_load.c reads,
+ * sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, sqlite_backup.c writes
+ * backups, sqlite.c is the port, and sqlite_restore.c makes a state of a backup.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -215,13 +215,18 @@ void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
 /* Read the columns selected by sqlite_schema_select(). */
 void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
                         struct sqlite_record *ret_record);
+/* Add the columns that the first format did not have. An SQLite code. */
+int sqlite_schema_add_columns(sqlite3 *db, enum sqlite_table table);
+
+/* -- sqlite_tables.c -- */
+
 /* Create the tables of an empty state. An SQLite code. */
-int sqlite_schema_make(sqlite3 *db);
+int sqlite_tables_make(sqlite3 *db);
 /* Compare the tables with those of the format, literally. An SQLite code; SQLITE_CORRUPT if they
  * differ. */
-int sqlite_schema_compare(sqlite3 *db, int format);
+int sqlite_tables_compare(sqlite3 *db, int format);
 /* Make the tables of the first format those of ours: all of it or nothing. An SQLite code. */
-int sqlite_schema_upgrade(sqlite3 *db);
+int sqlite_tables_upgrade(sqlite3 *db);
 
 /* -- sqlite_file.c -- */
 

@@ -4,7 +4,6 @@
  * answers that a dead worker may not have sent. See server.h.
  */
 #include "core/base/array.h"
-#include "core/base/clock.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/engine/accounts.h"
@@ -19,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Slots that hold the last restored line of each partition, to link the next one to it. Only used
  * while loading; twice as many as lines are kept. */
@@ -204,13 +202,7 @@ static int show_ended(struct restore *restore, const struct store_history *entry
                             names_account(tree->names, entry->partition.uid), line);
 }
 
-static int compare_id(const void *one, const void *other)
-{
-    const struct host_partition *a = one, *b = other;
-    return a->partition.id < b->partition.id ? -1 : a->partition.id > b->partition.id;
-}
-
-/* Show the history, and give the host thread its partitions in its order. */
+/* Show the newest of the history. */
 static int finish_history(struct restore *restore)
 {
     struct server *server = restore->server;
@@ -218,8 +210,6 @@ static int finish_history(struct restore *restore)
     int r = 0;
     for (size_t i = count > HISTORY_SHOWN ? count - HISTORY_SHOWN : 0; i < count && !r; i++)
         r = show_ended(restore, &restore->shown[i % HISTORY_SHOWN]);
-    if (count)
-        qsort(server->ended, count, sizeof(*server->ended), compare_id);
     return r;
 }
 
@@ -295,93 +285,6 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
 static const struct store_kind *find_kind(const char *name)
 {
     return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
-}
-
-/* A hash of the state directory's path, device and inode: the same path can be another directory
- * in a container. */
-static uint64_t mark_of(const char *state_dir)
-{
-    struct stat st = {.st_dev = 0};
-    char text[PATH_MAX + 64];
-    stat(state_dir, &st); /* on failure use the path alone */
-    snprintf(text, sizeof(text), "%s %llu %llu", state_dir, (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino);
-    return hash_text(HASH_START, text);
-}
-
-/* Programs of a partition that was preempted, and waits again, may still have to be ended. They
- * have their grace from now on: it is not known when it was preempted. */
-static int keep_waiting(struct server *server)
-{
-    const struct tree *tree = &server->tree;
-    const struct partition *p = NULL;
-    const int64_t now_ns = clock_boottime_ns();
-    int64_t start_ns = INT64_MIN;
-    uint64_t id = 0;
-    while ((p = engine_next_waiting(tree->engine, start_ns, id))) {
-        start_ns = p->start_ns;
-        id = p->id;
-        if (array_reserve(server->ended, server->ended_capacity, server->ended_count + 1))
-            return -ENOMEM;
-        struct host_partition *ended = &server->ended[server->ended_count++];
-        *ended =
-            (struct host_partition){.partition = *p, .account = names_account(tree->names, p->uid)};
-        ended->partition.end_ns = now_ns;
-    }
-    if (id)
-        qsort(server->ended, server->ended_count, sizeof(*server->ended), compare_id);
-    return 0;
-}
-
-/* List all partitions that have begun for the host thread. */
-static int list_live(struct server *server, struct host_start *start)
-{
-    struct tree *tree = &server->tree;
-    const struct partition *p;
-    uint64_t *owed;
-    size_t owed_count, at = 0;
-    start->live = calloc(engine_count(tree->engine) + 1, sizeof(*start->live));
-    if (!start->live || charge_owed(tree, &server->handles, &owed, &owed_count))
-        return -ENOMEM;
-    for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id) {
-        if (p->state == PARTITION_PENDING) /* it comes with its start */
-            continue;
-        const struct guests *guests = engine_guests(tree->engine, p->id);
-        struct guests *copy = guests ? malloc(sizeof(*copy)) : NULL;
-        if (guests && !copy)
-            return -ENOMEM;
-        if (copy)
-            *copy = *guests;
-        while (at < owed_count && owed[at] < p->id)
-            at++;
-        start->live[start->live_count++] = (struct host_partition){
-            *p, names_account(tree->names, p->uid), copy, at < owed_count && owed[at] == p->id};
-    }
-    free(owed);
-    return 0;
-}
-
-int recover_host(struct server *server)
-{
-    struct tree *tree = &server->tree;
-    snprintf(server->instance, sizeof(server->instance), "%016llx",
-             (unsigned long long)mark_of(tree->shared->state_dir));
-    int r = keep_waiting(server);
-    struct host_start start = {.instance = server->instance,
-                               .state_dir = tree->shared->state_dir,
-                               .proctrack = tree->shared->proctrack,
-                               .devices = tree->devices,
-                               .device_count = tree->shared->devices.count,
-                               .bookings = tree->bookings,
-                               .cuda_limited = tree->shared->cuda_shim[0],
-                               .ended = server->ended,
-                               .ended_count = server->ended_count,
-                               .own_pid_ns = tree->own_pid_ns};
-    server->ended = NULL;
-    start.policy = server->host_policy = *engine_policy(server->tree.engine);
-    if (!r)
-        r = list_live(server, &start);
-    return r ? r : host_new(&start, &server->host);
 }
 
 int recover_state(struct server *server)

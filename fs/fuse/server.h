@@ -5,7 +5,7 @@
  * those below it:
  *
  *   worker.c     starts, serves, stops
- *   recover.c    restores the engine from the store, starts the host thread
+ *   recover.c    restores the engine from the store; recover_host.c starts the host thread
  *   ops.c        read-only requests
  *   listing.c    requests that list a directory
  *   write.c      requests that change something

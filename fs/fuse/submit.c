@@ -25,8 +25,8 @@
 #define PORTION  64u
 #define PAUSE_NS (4 * NS_PER_MS)
 /* The plan goes on for so long at a time, with requests between; a step takes microseconds. */
-#define SLICE_NS    (NS_PER_MS / 2)
-#define SLICE_STEPS 16u
+#define SLICE_NS     (NS_PER_MS / 2)
+#define SLICE_EVENTS 16u
 
 /* Record the time and usage this often while there are partitions: after a reboot they continue
  * from the time that was recorded last. */
@@ -43,7 +43,7 @@ static int advance(struct tree *tree)
     int r = engine_advance_some(tree->engine, tree->now_ns, PORTION);
     int64_t until_ns = tree->now_ns + SLICE_NS;
     while (!r && !engine_plan_is_finished(tree->engine) && clock_boottime_ns() < until_ns)
-        r = engine_advance_some(tree->engine, tree->now_ns, SLICE_STEPS);
+        r = engine_advance_some(tree->engine, tree->now_ns, SLICE_EVENTS);
     return r;
 }
 
@@ -271,6 +271,7 @@ void submit_events(struct server *server, const struct change *answer)
     if (!change) {
         engine_revert(tree->engine, events);
         engine_events_free(events);
+        server->repair_is_due = true; /* it may have been among them */
         submit_arm_next(server);
         if (answer)
             committer_refuse(&answer->reply, ENOMEM);

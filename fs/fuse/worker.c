@@ -84,8 +84,7 @@ static void holder_name(void *context, bool group, uint32_t id, char *text, size
 /* Who waits comes in the order of usage. */
 static void set_rules(struct tree *tree)
 {
-    const struct engine_rules rules = {
-        .order = engine_order_by_usage, .context = tree->engine, .forward = 100};
+    const struct engine_rules rules = {.order = engine_order_by_usage, .context = tree->engine};
     engine_set_rules(tree->engine, &rules);
     engine_set_holder_name(tree->engine, holder_name, tree->names);
 }

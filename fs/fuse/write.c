@@ -4,8 +4,9 @@
  * the change is durable. If a worker dies after a change is durable and before it is answered, the
  * next one answers the request from the stored reply.
  *
- * A write of a line: check that this caller may write here (check_writer) and that it is one line
- * (check_line), execute it (the row's `store`), and answer as the outcome says (run_write).
+ * A write of a line: check that this caller may write here (write_check_writer) and that it is one
+ * line (write_check_line), execute it (the row's `store`), and answer as the outcome says
+ * (run_write).
  */
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
@@ -14,6 +15,7 @@
 #include "fs/tree/status.h"
 #include "server.h"
 #include "write_change.h"
+#include "write_check.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -106,65 +108,16 @@ static void write_message(struct tree *tree, const struct file_row *row, struct 
 
 /* -- write -------------------------------------------------------------------- */
 
-/* Check that a write is one line, which need not end with a newline: each write is a whole one. 0,
- * with the length without the newline, or a refusal. */
-static int check_line(const char *data, size_t size, size_t *ret_length, struct refusal *why)
-{
-    const char *problem = NULL;
-    const size_t length = size - (size && size <= REQUEST_TEXT_MAX && data[size - 1] == '\n');
-    if (size > REQUEST_TEXT_MAX) /* only the beginning of its data may be there */
-        problem = "This line is too long; cat new shows the grammar of requests.";
-    else if (memchr(data, '\n', length))
-        problem = "Write one line at a time; this write had several.";
-    else if (memchr(data, '\0', length))
-        problem = "Write text; this line contains a zero byte.";
-    if (problem) {
-        snprintf(why->message, sizeof(why->message), "%s", problem);
-        return REFUSED_INVALID;
-    }
-    *ret_length = length;
-    return 0;
-}
-
-/* The writer must be the opener: a privileged program that inherits the descriptor must not be
- * tricked into writing for another user. */
-static int check_writer(struct tree *tree, const struct node *node, struct write *write,
-                        const struct shared_handle *handle)
-{
-    if (!tree_alive(tree, node)) {
-        snprintf(write->why.message, sizeof(write->why.message), "p%llu has ended.",
-                 (unsigned long long)node->object);
-        return -ENODEV;
-    }
-    bool other_root = false;
-    if (write->caller.uid == 0) /* the machine's root is known to be in the daemon's namespace */
-        other_root = handle->ns !=
-                     (write->caller.root ? tree->own_pid_ns : caller_namespace(write->caller.pid));
-    if (handle->uid != write->caller.uid || other_root) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: this file was opened by another user. Open it yourself.");
-        return REFUSED_PERMISSION;
-    }
-    /* The partition may have changed hands since the file was opened. */
-    write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
-    if (!write->caller.root && write->caller.uid != 0 && !write->caller.by_mode) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: this file has become read-only for you since it was opened. "
-                 "In a user namespace, only the group that the program runs as counts.");
-        return REFUSED_PERMISSION;
-    }
-    return 0;
-}
-
 /* Execute a line; `line` keeps its text. */
 static int store_line(struct server *server, const struct file_row *row, struct write *write,
                       const char *data, size_t size, char line[REQUEST_TEXT_MAX + 1])
 {
-    int r = row && row->lent ? 0 : check_writer(&server->tree, write->node, write, write->handle);
+    int r =
+        row && row->lent ? 0 : write_check_writer(&server->tree, write->node, write, write->handle);
     if (!r && (!row || !row->store))
         r = -EACCES;
     if (!r)
-        r = check_line(data, size, &write->length, &write->why);
+        r = write_check_line(data, size, &write->length, &write->why);
     if (r)
         return r;
     memcpy(line, data, write->length);

@@ -6,6 +6,7 @@
 #include "files.h"
 #include "files_members.h"
 #include "files_shares.h"
+#include "files_waits.h"
 #include "members.h"
 #include "waits.h"
 
@@ -110,40 +111,6 @@ SHOW(remaining)
     PARTITION_OR_GONE(tree, node);
     int64_t left_ns = partition->end_ns - waits_from_ns(tree, partition);
     strbuf_print(out, "%lld\n", (long long)units_seconds_up(left_ns));
-    return 0;
-}
-
-SHOW(promised)
-{
-    PARTITION_OR_GONE(tree, node);
-    const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
-    print_wall(tree_shown_ns(tree, waiting ? waiting->promised_ns : partition->start_ns), out);
-    return 0;
-}
-
-SHOW(series)
-{
-    PARTITION_OR_GONE(tree, node);
-    if (partition->series)
-        strbuf_print(out, "p%llu", (unsigned long long)partition->series);
-    strbuf_print(out, "\n");
-    return 0;
-}
-
-SHOW(priority)
-{
-    PARTITION_OR_GONE(tree, node);
-    const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
-    strbuf_print(out, "%s\n", waiting_priority_text(waiting ? waiting->priority : PRIORITY_NORMAL));
-    return 0;
-}
-
-SHOW(reason)
-{
-    PARTITION_OR_GONE(tree, node);
-    char text[ENGINE_MESSAGE_MAX];
-    waits_reason(tree, partition, text, sizeof(text));
-    strbuf_print(out, "%s\n", text);
     return 0;
 }
 
@@ -268,19 +235,6 @@ static int store_remaining(struct tree *tree, struct write *write)
     return r;
 }
 
-static int store_priority(struct tree *tree, struct write *write)
-{
-    uint32_t priority = 0;
-    while (priority < PRIORITIES && strcmp(write->text, waiting_priority_text(priority)) != 0)
-        priority++;
-    if (priority == PRIORITIES)
-        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
-                              "\"%.32s\" is not a priority; write low, normal or high.",
-                              write->text);
-    return engine_set_priority(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
-                               write->node->object, priority);
-}
-
 static int set_ending(struct tree *tree, struct write *write, const struct ending_change *change)
 {
     return engine_set_ending(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
@@ -376,7 +330,7 @@ const struct file_row files_partition[] = {
     {"devices", 0444, FRESH_NEVER, files_shares_show, .live = LIVE_USAGE,
      .doc = "a line for each of its devices: the device, memory limit, memory in use, peak and "
             "charged, in bytes, and the seconds that the device worked for its programs"},
-    {"reason", 0444, FRESH_NEVER, show_reason,
+    {"reason", 0444, FRESH_NEVER, files_waits_show_reason,
      .doc = "what it waits for, who stands in the way, and until when, as a message"},
     {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open, .guests = true,

@@ -44,7 +44,8 @@ static const struct {
     {"chronos_device_promised_bytes", "bytes", "Memory granted to partitions.", device_promised},
     {"chronos_device_available_bytes", "bytes", "Memory that can be requested now.",
      device_available},
-    {"chronos_device_partitions", NULL, "Live partitions of the device.", device_partitions},
+    {"chronos_device_partitions", NULL, "Partitions of the device, those that wait included.",
+     device_partitions},
 };
 
 /* Escape a label's value. */
@@ -256,8 +257,9 @@ static void print_partitions(struct tree *tree, const struct labels *labels, str
 static void print_users(struct tree *tree, struct strbuf *out)
 {
     static const char *const heads[][3] = {
-        {"chronos_user_promised_bytes", "bytes", "Memory granted to the user's partitions."},
-        {"chronos_user_partitions", NULL, "Live partitions of the user."},
+        {"chronos_user_promised_bytes", "bytes",
+         "Memory of the user's partitions, those that wait included."},
+        {"chronos_user_partitions", NULL, "Partitions of the user, those that wait included."},
     };
     uint32_t users[METRICS_USERS_MAX], count = find_users(tree, users);
     for (size_t f = 0; f < ARRAY_COUNT(heads); f++) {

@@ -142,8 +142,8 @@ static void print_drain(struct tree *tree, struct strbuf *out)
 void metrics_daemon_print(struct tree *tree, struct strbuf *out)
 {
     print_persons(tree, out);
-    metrics_count("chronos_partitions", "gauge", "Live partitions.", engine_count(tree->engine),
-                  out);
+    metrics_count("chronos_partitions", "gauge", "Partitions, those that wait included.",
+                  engine_count(tree->engine), out);
     print_counters(&tree->counters, out);
     print_drain(tree, out);
     metrics_count("chronos_worker_starts", "counter", "Times a worker was started.",

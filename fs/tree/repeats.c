@@ -8,6 +8,8 @@
 /* Occurrences that were left out are named as far as a message has room for them. */
 #define NAMED_MAX 4
 #define DAY_MAX   CALENDAR_DATE_MAX
+/* More of a reason has no room behind the day. */
+#define REASON_MAX 180
 
 struct made {
     uint64_t first, last;
@@ -36,8 +38,8 @@ static void refuse(const struct tree *tree, const struct asked *asked, size_t nu
     struct refusal reason = *why;
     char day[DAY_MAX];
     print_day(tree, asked->starts_ns[number], day);
-    snprintf(why->message, sizeof(why->message), "%s (%zu of %zu): %.180s", day, number + 1,
-             asked->start_count, reason.message);
+    snprintf(why->message, sizeof(why->message), "%s (%zu of %zu): %.*s", day, number + 1,
+             asked->start_count, REASON_MAX, reason.message);
 }
 
 static void report(const struct asked *asked, const struct made *made, struct refusal *why)

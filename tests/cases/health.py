@@ -41,6 +41,9 @@ def states():
     check(line.startswith(f'drained: {where}: 2 devices, 1 partition, the last ends in ')
           and line.endswith('.'), line)
     mount.write('off', 'config', 'drain')
+    waits = mount.ask('1 3600 queue')
+    equal(health('-t', '40'), (0, f'ok: {where}: 2 devices, 2 partitions, 1 of them waiting.'))
+    os.unlink(mount.at('partitions', waits))
     return mount
 
 

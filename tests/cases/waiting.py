@@ -230,6 +230,19 @@ def preempted(mount):
     mount.release_all()
 
 
+def moved_in_a_pass(mount):
+    """As many are moved forward as config/forward says; the others only if they can start."""
+    for most, moves in (('1', False), ('default', True)):
+        mount.write(most, 'config', 'forward')
+        first = mount.ask('1 1h')
+        second, third = mount.ask('0.6 1h queue'), mount.ask('0.6 1h queue')
+        start = moment(value(mount, third, 'start'))
+        os.unlink(mount.at('partitions', first))
+        equal(value(mount, second, 'state'), 'active')
+        equal(moment(value(mount, third, 'start')) < start, moves)
+        mount.release_all()
+
+
 def anywhere(mount):
     """On any device; df and metrics."""
     for device in range(2):
@@ -302,7 +315,7 @@ def restarts(mount):
 def main():
     with lib.mounted('2x80G') as mount:
         for test in (starts_with_the_end, nothing_joins, changes_while_waiting, gives_up,
-                     reservations, refusals, priorities, preempted, anywhere, promises, restarts):
+                     reservations, refusals, priorities, preempted, moved_in_a_pass, anywhere, promises, restarts):
             test(mount)
 
 

@@ -820,6 +820,25 @@ static void op_set_devices(void)
     mark_itself(promise);
 }
 
+/* One that waits takes the room of low ones as if it came now, and starts with the next step. */
+static void raise_to_high(struct promise *promise)
+{
+    struct promise high = *promise;
+    const struct partition was = promise->p;
+
+    promise->p.share_count = 0; /* not there */
+    if (!plan_preempt(&plan, &high, now_ns, now_ns + SECONDS(plan.spare_s))) {
+        plan_find(&plan, was.id)->p = was;
+        return;
+    }
+    plan.count--; /* not a second one */
+    high.p.state = PARTITION_PENDING;
+    high.w.promised_ns = plan.slack > 0 ? high.w.promised_ns : now_ns;
+    promise = plan_find(&plan, was.id);
+    *promise = high;
+    plan_mark(&plan, &was, was.start_ns);
+}
+
 static void op_set_priority(void)
 {
     uint64_t id = any_id();
@@ -842,8 +861,14 @@ static void op_set_priority(void)
     CHECK(good == !r, "%d: %s", r, why.message);
     if (!good || priority == promise->w.priority)
         return;
+    if (priority == PRIORITY_HIGH && plan.spare_s >= 0)
+        plan_passes(&plan, now_ns);
+    promise = reach(id);
     promise->w.priority = priority;
     plan.reorder_due = true;
+    if (priority == PRIORITY_HIGH && plan.spare_s >= 0 && !promise->w.fixed &&
+        promise->p.state == PARTITION_PENDING)
+        raise_to_high(promise);
 }
 
 static void op_usage(void)

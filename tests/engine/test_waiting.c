@@ -246,6 +246,46 @@ START_TEST(pass_in_portions)
 }
 END_TEST
 
+/* Whoever drives the pass looks at the clock between portions: a portion of events is few steps. */
+START_TEST(steps_of_a_portion)
+{
+    start(100 * GIB);
+    uint64_t a = waits(0, 1000, 0, "1 100", 0);
+    for (int i = 0; i < 20; i++)
+        waits(0, 1001, 0, "1 10", 0);
+    ck_assert_int_eq(engine_release(engine, CALL(SECONDS(1), &admin, &why), a), 0);
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_advance_some(engine, SECONDS(1), 64), 0);
+    ck_assert(!engine_plan_is_finished(engine));
+    struct engine_event *events = engine_take_events(engine);
+    int count = 0;
+    for (const struct engine_event *event = events; event; event = event->next)
+        count++;
+    engine_events_free(events);
+    ck_assert_int_le(count, 4);
+}
+END_TEST
+
+/* A gang that has no room on the device that something was freed on is tried once in a pass. */
+START_TEST(gangs_without_room)
+{
+    const int gangs = 50;
+    int steps = 0;
+
+    start(100 * GIB);
+    add_device(engine, 100 * GIB, true);
+    for (uint32_t device = 0; device < 2; device++)
+        waits(0, 1000, device, "0.9 100", 0);
+    uint64_t rest = waits(0, 1000, 0, "0.1 100", 0);
+    for (int i = 0; i < gangs; i++)
+        waits(0, 1001, ENGINE_DEVICE_ANY, "0.5 10", 2);
+    ck_assert_int_eq(engine_release(engine, CALL(SECONDS(1), &admin, &why), rest), 0);
+    for (; !engine_plan_is_finished(engine); steps++)
+        ck_assert_int_eq(engine_advance_some(engine, SECONDS(1), 1), 0);
+    ck_assert_int_le(steps, gangs + 10);
+}
+END_TEST
+
 START_TEST(revert_gives_places_back)
 {
     start(100 * GIB);
@@ -375,6 +415,7 @@ int main(void)
     return check_main("waiting", NULL, stop, second_waits_for_the_first, start_on_time,
                       missed_window, gangs_keep_their_place, stream_of_small_ones, fixed_start,
                       gives_up, fair_order, equal_usage, shrink_and_grow,
-                      extension_stops_at_a_promise, pass_in_portions, revert_gives_places_back,
-                      restored_places, refusals, choice_of_device, preferred_later);
+                      extension_stops_at_a_promise, pass_in_portions, steps_of_a_portion,
+                      gangs_without_room, revert_gives_places_back, restored_places, refusals,
+                      choice_of_device, preferred_later);
 }

@@ -30,6 +30,12 @@ static struct engine *engine;
 static struct store_clock now; /* its now_ns is the time */
 static struct refusal refusal;
 static unsigned moved, started, gave_up, preempted, reverted;
+/* What was stored last of each partition, and how often the store had been opened then. */
+static struct {
+    uint64_t digits;
+    unsigned opened;
+} kept_last[1 << 14];
+static unsigned opened, preempted_later;
 
 #define HOLDS(x) ck_assert_msg(x, "SEED=%u: %s", seed, #x)
 
@@ -89,6 +95,7 @@ static struct engine *load(void)
 static void open_store(void)
 {
     struct store_device devices[DEVICES];
+    opened++;
     if (kind != &store_memory)
         store = store_close(store);
     if (!store)
@@ -128,6 +135,19 @@ static void same_plan(void)
     engine_free(other);
 }
 
+/* A low lease that was loaded since can still be preempted, as what it was. */
+static void note(const struct engine_event *event)
+{
+    size_t slot = event->after.id % ARRAY_COUNT(kept_last);
+    if (event->kind == EVENT_PREEMPTED) {
+        HOLDS(kept_last[slot].digits == event->waiting_before.amount.digits);
+        preempted++;
+        preempted_later += kept_last[slot].opened < opened;
+    }
+    kept_last[slot].digits = event->waiting_after.amount.digits;
+    kept_last[slot].opened = opened;
+}
+
 /* Store the events, or fail to. */
 static void save(bool fails)
 {
@@ -143,8 +163,9 @@ static void save(bool fails)
         moved += e->kind == EVENT_MOVED && !fails;
         started += e->kind == EVENT_STARTED && !fails;
         gave_up += e->kind == EVENT_GAVE_UP && !fails;
-        preempted += e->kind == EVENT_PREEMPTED && !fails;
     }
+    for (struct engine_event *e = fails ? NULL : events; e; e = e->next)
+        note(e);
     if (fails && events) {
         HOLDS(engine_revert(engine, events) == 0);
         reverted++;
@@ -201,9 +222,13 @@ static void change_one(void)
     struct caller caller = {.uid = p->uid, .by_mode = true};
     const struct call *call =
         ENGINE_CALL(now.now_ns, now.now_ns + now.offset_ns, &caller, &refusal);
-    switch (random_below(3)) {
+    switch (random_below(4)) {
     case 0:
         engine_release(engine, call, p->id);
+        break;
+    case 3:
+        caller.admin = true;
+        engine_set_priority(engine, call, p->id, (uint32_t)random_below(PRIORITIES));
         break;
     case 1:
         engine_resize(engine, call, p->id, (uint64_t)((1 + random_below(100)) * GIB));
@@ -282,7 +307,7 @@ static void sequences(unsigned count)
         sequence();
     /* It is a test of something. */
     ck_assert(only || (moved > count && started > count && gave_up > count && preempted > count &&
-                       reverted > count));
+                       preempted_later > 0 && reverted > count));
 }
 
 START_TEST(in_memory)

@@ -93,12 +93,13 @@ START_TEST(all_are_accepted)
         fill();
         uint32_t device = below(3) ? below(2) : ENGINE_DEVICE_ANY;
         const char *ask = asks[below(sizeof(asks) / sizeof(asks[0]))];
-        ck_assert_msg(!put(ask, device, 3000, true, &write), "%s", write.why.message);
+        int r = put(ask, device, 3000, true, &write);
+        ck_assert_msg(!r, "%s", write.why.message);
         ck_assert_int_eq(write.outcome, WRITE_SHOWS);
         snprintf(text, sizeof(text), "%s", tree.scratch.data);
         settle();
         lines += check_lines(text, device);
-        int r = put(ask, device, 3000, false, &write);
+        r = put(ask, device, 3000, false, &write);
         ck_assert(!r == (strncmp(text, ask, strlen(ask)) == 0 && text[strlen(ask)] == '\0'));
         refused += r != 0;
         settle();

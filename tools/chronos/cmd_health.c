@@ -64,7 +64,8 @@ static void judge(const char *path, const char *metrics, struct answer *answer)
     uint64_t devices = check_devices(metrics, &troubles);
     uint64_t partitions = figure(metrics, "chronos_partitions");
     bool drained = figure(metrics, "chronos_drained") != 0;
-    char left[32] = "";
+    uint64_t waiting = figure(metrics, "chronos_waiting_partitions");
+    char left[32] = "", wait[48] = "";
     if (!strstr(metrics, "\n# EOF"))
         strbuf_print(&troubles, " The file metrics is not complete.");
     else if (devices == 0)
@@ -72,13 +73,15 @@ static void judge(const char *path, const char *metrics, struct answer *answer)
     if (drained && partitions > 0)
         output_seconds_text(figure(metrics, "chronos_drained_remaining_seconds"), left,
                             sizeof(left));
+    if (waiting > 0)
+        snprintf(wait, sizeof(wait), ", %" PRIu64 " of them waiting", waiting);
     answer->code = troubles.length > 0 ? EXIT_REFUSED : drained ? EXIT_DRAINED : EXIT_DONE;
     snprintf(answer->text, sizeof(answer->text),
-             "%s: %s: %" PRIu64 " device%s, %" PRIu64 " partition%s%s%s%s.%s",
+             "%s: %s: %" PRIu64 " device%s, %" PRIu64 " partition%s%s%s%s%s.%s",
              answer->code == EXIT_DONE      ? "ok"
              : answer->code == EXIT_DRAINED ? "drained"
                                             : "trouble",
-             path, devices, devices == 1 ? "" : "s", partitions, partitions == 1 ? "" : "s",
+             path, devices, devices == 1 ? "" : "s", partitions, partitions == 1 ? "" : "s", wait,
              drained && troubles.length > 0 ? ", drained" : "",
              left[0] ? ", the last ends in " : "", left, troubles.length > 0 ? troubles.data : "");
     strbuf_free(&troubles);
