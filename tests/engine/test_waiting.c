@@ -246,7 +246,7 @@ START_TEST(pass_in_portions)
 }
 END_TEST
 
-/* Whoever drives the pass looks at the clock between portions: a portion of events is few steps. */
+/* The caller of a pass looks at the clock between portions: a portion of events is few steps. */
 START_TEST(steps_of_a_portion)
 {
     start(100 * GIB);
