@@ -53,9 +53,10 @@ static void tick(struct server *server, bool pauses)
 {
     struct tree *tree = &server->tree;
     submit_read_clocks(server);
-    submit_repair(server);
-    bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
     bool waits = pauses && tree->now_ns < server->portion_ns + PAUSE_NS;
+    if (!waits) /* else a series that is refused could take it back */
+        submit_repair(server);
+    bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
     if (waits ? engine_advance_some(tree->engine, tree->now_ns, 0) : advance(tree))
         log_say("Not enough memory to end partitions; trying again.");
     if (waits)
