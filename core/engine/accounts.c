@@ -249,11 +249,3 @@ bool accounts_frees(const struct partition *before, const struct partition *afte
                 before->shares[i].compute_ppm > after->shares[i].compute_ppm;
     return frees;
 }
-
-bool accounts_alike(const struct partition *a, const struct partition *b)
-{
-    return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
-           (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
-           a->share_count == b->share_count &&
-           memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
-}

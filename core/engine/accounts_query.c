@@ -2,6 +2,8 @@
 /* What holders hold, have used, and may have; see accounts.h. */
 #include "internal.h"
 
+#include <string.h>
+
 void engine_set_holder_name(struct engine *engine, engine_holder_name_fn *name, void *context)
 {
     engine->accounts.name = name;
@@ -97,4 +99,12 @@ struct engine_use engine_use(struct engine *engine, enum holder_kind kind, uint3
     use.usage = holder->group ? 0 : accounts_usage(engine, holder, now_ns);
     use.share_ppm = holder->group ? 0 : share_ppm(engine, holder, now_ns);
     return use;
+}
+
+bool accounts_alike(const struct partition *a, const struct partition *b)
+{
+    return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
+           (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
+           a->share_count == b->share_count &&
+           memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
 }
