@@ -163,6 +163,14 @@ void accounts_forget(struct engine *engine, const struct partition *partition)
         forget(engine, true, partition->quota_group);
 }
 
+bool accounts_alike(const struct partition *a, const struct partition *b)
+{
+    return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
+           (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
+           a->share_count == b->share_count &&
+           memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
+}
+
 /* -- what is promised ----------------------------------------------------------- */
 
 uint64_t accounts_ppm(const struct engine *engine, const struct partition *partition)

@@ -100,11 +100,3 @@ struct engine_use engine_use(struct engine *engine, enum holder_kind kind, uint3
     use.share_ppm = holder->group ? 0 : share_ppm(engine, holder, now_ns);
     return use;
 }
-
-bool accounts_alike(const struct partition *a, const struct partition *b)
-{
-    return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
-           (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
-           a->share_count == b->share_count &&
-           memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
-}
