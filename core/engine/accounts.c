@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Holders, their limits, and what they are promised; see accounts.h. */
 #include "internal.h"
-#include "quota_text.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,34 +87,25 @@ static struct quota_limits limits_of(const struct engine *engine, const struct h
     return quota_limits_over(&holder->own, &none);
 }
 
-bool accounts_is_limited(const struct holder *holder)
-{
-    const uint64_t *limit = holder->quota.limits.limit;
-
-    return limit[QUOTA_FRACTION] != QUOTA_UNLIMITED || limit[QUOTA_HOURS_DAY] != QUOTA_UNLIMITED ||
-           limit[QUOTA_HOURS_WEEK] != QUOTA_UNLIMITED;
-}
-
-static void put_in_force(struct engine *engine, struct holder *holder)
+void accounts_put_in_force(struct engine *engine, struct holder *holder)
 {
     engine->accounts.limited -= accounts_is_limited(holder);
     holder->quota.limits = limits_of(engine, holder);
     engine->accounts.limited += accounts_is_limited(holder);
 }
 
-/* The limits of those without their own have changed. */
-static void put_all_in_force(struct engine *engine)
+void accounts_put_all_in_force(struct engine *engine)
 {
     for (struct avl_node *node = avl_first(&engine->accounts.holders); node;
          node = avl_after(&engine->accounts.holders, node))
-        put_in_force(engine, avl_entry(node, struct holder, node));
+        accounts_put_in_force(engine, avl_entry(node, struct holder, node));
 }
 
 void engine_set_calendar(struct engine *engine, const struct quota_calendar *calendar)
 {
     engine->accounts.calendar = calendar;
     engine->accounts.standard = quota_standard;
-    put_all_in_force(engine);
+    accounts_put_all_in_force(engine);
     if (engine->accounts.limited)
         engine_replan(engine);
 }
@@ -152,21 +140,20 @@ int accounts_prepare(struct engine *engine, const struct partition *partition)
 
 static bool is_idle(const struct holder *holder)
 {
-    const struct quota_holder *quota = &holder->quota;
+    bool used = holder->booked || holder->quota.day.ppm_ns || holder->quota.week.ppm_ns;
 
-    return holder->own.set == 0 && !avl_first(&quota->tally.marks) && holder->epoch == 0 &&
-           holder->booked == 0 && quota->day.ppm_ns == 0 && quota->week.ppm_ns == 0;
+    return holder->own.set == 0 && !avl_first(&holder->quota.tally.marks) && !used;
 }
 
 static void forget(struct engine *engine, bool group, uint32_t id)
 {
     struct holder *holder = accounts_find(engine, group, id);
 
-    if (!holder || !is_idle(holder))
-        return;
-    engine->accounts.limited -= accounts_is_limited(holder);
-    avl_remove(&engine->accounts.holders, &holder->node);
-    free(holder);
+    if (holder && is_idle(holder)) {
+        engine->accounts.limited -= accounts_is_limited(holder);
+        avl_remove(&engine->accounts.holders, &holder->node);
+        free(holder);
+    }
 }
 
 void accounts_forget(struct engine *engine, const struct partition *partition)
@@ -176,117 +163,12 @@ void accounts_forget(struct engine *engine, const struct partition *partition)
         forget(engine, true, partition->quota_group);
 }
 
-static const char *const kind_words[] = {
-    [HOLDER_DEFAULT] = "default", [HOLDER_USER] = "user", [HOLDER_GROUP] = "group"};
-
-const char *accounts_setting_key(enum holder_kind kind, uint32_t id, enum quota_key limit,
-                                 char key[static ENGINE_KEY_MAX])
+bool accounts_alike(const struct partition *a, const struct partition *b)
 {
-    char number[16] = "";
-
-    if (kind != HOLDER_DEFAULT)
-        snprintf(number, sizeof(number), "%" PRIu32 "/", id);
-    snprintf(key, ENGINE_KEY_MAX, ACCOUNTS_PREFIX "%s/%s%s", kind_words[kind], number,
-             quota_text_key(limit));
-    return key;
-}
-
-bool accounts_is_quota(const char *key)
-{
-    return strncmp(key, ACCOUNTS_PREFIX, sizeof(ACCOUNTS_PREFIX) - 1) == 0;
-}
-
-/* Find whose limit a key is, and which. */
-static bool read_key(const char *key, enum holder_kind *ret_kind, uint32_t *ret_id,
-                     enum quota_key *ret_limit)
-{
-    const char *at = key + sizeof(ACCOUNTS_PREFIX) - 1, *last = key + strlen(key);
-    char again[ENGINE_KEY_MAX];
-    uint32_t id = 0; /* one that does not fit makes another key */
-    int kind = HOLDER_DEFAULT;
-
-    while (last[-1] != '/') /* there is one in the prefix */
-        last--;
-
-    while (kind <= HOLDER_GROUP && strncmp(at, kind_words[kind], strlen(kind_words[kind])) != 0)
-        kind++;
-    if (kind > HOLDER_GROUP)
-        return false;
-    for (at += strcspn(at, "/") + 1; at < last && *at >= '0' && *at <= '9'; at++)
-        id = id * 10 + (uint32_t)(*at - '0');
-    for (int limit = 0; limit < QUOTA_KEYS; limit++) {
-        if (strcmp(last, quota_text_key((enum quota_key)limit)) != 0)
-            continue;
-        *ret_kind = (enum holder_kind)kind;
-        *ret_id = id;
-        *ret_limit = (enum quota_key)limit;
-        return strcmp(accounts_setting_key(*ret_kind, id, *ret_limit, again), key) == 0 &&
-               (kind != HOLDER_GROUP || id > 0);
-    }
-    return false;
-}
-
-/* Parse the value of a limit; "": none. */
-static int parse_limit(enum quota_key limit, const char *value, struct quota_change *ret_change,
-                       struct refusal *why)
-{
-    char line[ENGINE_VALUE_MAX + 32];
-    int length =
-        snprintf(line, sizeof(line), "%s %s", quota_text_key(limit), value[0] ? value : "default");
-
-    return quota_text_parse(line, (size_t)length, ret_change, why->message, sizeof(why->message));
-}
-
-int accounts_check_limit(const char *key, const char *value, char *canonical, size_t size,
-                         struct refusal *why)
-{
-    struct quota_change change;
-    char text[QUOTA_TEXT_MAX];
-    enum holder_kind kind;
-    enum quota_key limit;
-    uint32_t id;
-
-    if (!read_key(key, &kind, &id, &limit))
-        return refuse(REFUSED_INVALID, why, "There is no such quota.");
-    int r = parse_limit(limit, value, &change, why);
-    if (r)
-        return r;
-    quota_text_limit(limit, change.limit, text);
-    snprintf(canonical, size, "%s", change.set ? text : "");
-    return 0;
-}
-
-int accounts_prepare_limit(struct engine *engine, const char *key)
-{
-    enum holder_kind kind;
-    enum quota_key limit;
-    uint32_t id;
-
-    if (!read_key(key, &kind, &id, &limit) || kind == HOLDER_DEFAULT)
-        return 0;
-    return accounts_get(engine, kind == HOLDER_GROUP, id) ? 0 : -ENOMEM;
-}
-
-void accounts_set_limit(struct engine *engine, const char *key, const char *value)
-{
-    struct quota_change change;
-    struct refusal unused;
-    enum holder_kind kind;
-    enum quota_key limit;
-    uint32_t id;
-
-    if (!read_key(key, &kind, &id, &limit) || parse_limit(limit, value, &change, &unused))
-        return;
-    struct holder *holder =
-        kind == HOLDER_DEFAULT ? NULL : accounts_find(engine, kind == HOLDER_GROUP, id);
-    if (holder) {
-        quota_text_apply(&change, &holder->own);
-        put_in_force(engine, holder);
-    } else if (kind == HOLDER_DEFAULT) {
-        quota_text_apply(&change, &engine->accounts.defaults);
-        put_all_in_force(engine);
-    }
-    engine_replan(engine);
+    return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
+           (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
+           a->share_count == b->share_count &&
+           memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
 }
 
 /* -- what is promised ----------------------------------------------------------- */
@@ -305,7 +187,7 @@ uint64_t accounts_ppm(const struct engine *engine, const struct partition *parti
     return ppm;
 }
 
-static struct fairshare_scale scale_of(const struct engine *engine)
+struct fairshare_scale accounts_scale(const struct engine *engine)
 {
     return (struct fairshare_scale){engine->policy.half_life_ns, engine->accounts.origin_ns};
 }
@@ -315,7 +197,7 @@ static void charge(struct engine *engine, struct charge *charge, struct holder *
                    const struct partition *partition)
 {
     uint64_t ppm = accounts_ppm(engine, partition);
-    const struct fairshare_scale scale = scale_of(engine);
+    const struct fairshare_scale scale = accounts_scale(engine);
 
     charge->holder = holder;
     if (!holder)
@@ -333,7 +215,7 @@ static void take_back(struct engine *engine, struct charge *charge,
                       const struct partition *partition)
 {
     struct holder *holder = charge->holder;
-    const struct fairshare_scale scale = scale_of(engine);
+    const struct fairshare_scale scale = accounts_scale(engine);
 
     if (!holder)
         return;
@@ -364,22 +246,6 @@ void accounts_remove(struct engine *engine, struct entry *entry)
         take_back(engine, entry->group_charge, &entry->partition);
 }
 
-static void mark(struct engine *engine, const struct charge *charge)
-{
-    const struct holder *holder = charge ? charge->holder : NULL;
-
-    if (!holder || holder->quota.pending == 0 || !accounts_is_limited(holder))
-        return;
-    for (uint32_t i = 0; i < engine->device_count; i++)
-        queue_mark(engine, i, INT64_MIN);
-}
-
-void accounts_freed(struct engine *engine, const struct entry *entry)
-{
-    mark(engine, &entry->charge);
-    mark(engine, entry->group_charge);
-}
-
 bool accounts_frees(const struct partition *before, const struct partition *after)
 {
     bool frees = before->uid != after->uid || before->start_ns != after->start_ns ||
@@ -390,12 +256,4 @@ bool accounts_frees(const struct partition *before, const struct partition *afte
                 before->shares[i].memory_bytes > after->shares[i].memory_bytes ||
                 before->shares[i].compute_ppm > after->shares[i].compute_ppm;
     return frees;
-}
-
-bool accounts_alike(const struct partition *a, const struct partition *b)
-{
-    return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
-           (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
-           a->share_count == b->share_count &&
-           memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
 }

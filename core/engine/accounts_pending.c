@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many requests of a holder wait. A series is one request, however many of its occurrences
- * wait: each holder has those that wait in the order of their series.
+ * Requests of a holder that wait: how many, and when they may have room. A series is one request,
+ * however many of its occurrences wait: each holder has those that wait in the order of their
+ * series.
  */
 #include "internal.h"
 
@@ -54,4 +55,20 @@ void accounts_remove_pending(struct charge *charge)
         avl_remove(&holder->series, &charge->by_series);
     if (charge->series == 0 || !accounts_has_pending(holder, charge->series))
         holder->quota.pending--;
+}
+
+static void mark(struct engine *engine, const struct charge *charge)
+{
+    const struct holder *holder = charge ? charge->holder : NULL;
+
+    if (!holder || holder->quota.pending == 0 || !accounts_is_limited(holder))
+        return;
+    for (uint32_t i = 0; i < engine->device_count; i++)
+        queue_mark(engine, i, INT64_MIN);
+}
+
+void accounts_freed(struct engine *engine, const struct entry *entry)
+{
+    mark(engine, &entry->charge);
+    mark(engine, entry->group_charge);
 }

@@ -2,6 +2,8 @@
 /* What holders hold, have used, and may have; see accounts.h. */
 #include "internal.h"
 
+#include <string.h>
+
 void engine_set_holder_name(struct engine *engine, engine_holder_name_fn *name, void *context)
 {
     engine->accounts.name = name;

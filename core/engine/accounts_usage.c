@@ -9,11 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct fairshare_scale scale_of(const struct engine *engine)
-{
-    return (struct fairshare_scale){engine->policy.half_life_ns, engine->accounts.origin_ns};
-}
-
 bool accounts_may_book(enum event_kind kind)
 {
     switch (kind) {
@@ -76,7 +71,7 @@ static const struct entry *next_charged(const struct holder *holder, const struc
 
 struct fairshare *accounts_share(struct engine *engine, struct holder *holder)
 {
-    const struct fairshare_scale scale = scale_of(engine);
+    const struct fairshare_scale scale = accounts_scale(engine);
     const struct tally_mark *mark = NULL;
     const struct entry *entry;
 
@@ -109,7 +104,7 @@ void accounts_refresh(struct engine *engine)
 
 uwide accounts_usage(struct engine *engine, struct holder *holder, int64_t now_ns)
 {
-    const struct fairshare_scale scale = scale_of(engine);
+    const struct fairshare_scale scale = accounts_scale(engine);
 
     if (!holder->known || holder->known_ns != now_ns) {
         holder->known_usage = fairshare_usage(accounts_share(engine, holder), &scale, now_ns);
@@ -152,7 +147,7 @@ static void book(struct engine *engine, struct engine_event *event, struct holde
                  int64_t start_ns, int64_t until_ns)
 {
     const struct quota_calendar *calendar = engine->accounts.calendar;
-    const struct fairshare_scale scale = scale_of(engine);
+    const struct fairshare_scale scale = accounts_scale(engine);
 
     if (!holder)
         return;
@@ -213,7 +208,7 @@ void accounts_revert(struct engine *engine, const struct engine_event *event)
 static void rescale(struct engine *engine, struct holder *holder, const struct fairshare_scale *to,
                     int64_t now_ns)
 {
-    const struct fairshare_scale from = scale_of(engine);
+    const struct fairshare_scale from = accounts_scale(engine);
     struct fairshare share = {.booked = (wide)accounts_usage(engine, holder, now_ns)};
     const struct tally_mark *mark = NULL;
     const struct entry *entry;

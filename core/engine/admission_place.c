@@ -121,8 +121,8 @@ static int refuse_place(struct engine *engine, const struct call *call,
                       "Not enough available memory: as much is free from %s.", when);
     if (!terms->fixed)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      "Not enough available memory: %" PRIu32
-                      " devices were asked for; they have it from %s.",
+                      "Not enough available memory: it was asked for on %" PRIu32
+                      " devices at once; so many have it from %s.",
                       partition->share_count, when);
     engine->time_text(engine->context, wanted_ns, wanted, sizeof(wanted));
     return refuse(REFUSED_NO_SPACE, call->why,

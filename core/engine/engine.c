@@ -15,7 +15,7 @@
  *   index.c       live partitions, in all orders
  *   queue.c       those that wait; plan.c moves them, plan_order.c in fair order,
  *                 plan_reorder.c within their promises; plan_place.c finds places
- *   preempt.c     the room of low leases (queue_low.c) for high requests; preempt_choose.c, of which
+ *   preempt.c     the room of low leases (queue_low.c) for high requests; preempt_choose.c, whose
  *   repair.c      plans again what has no room any more, and appointments
  *   placement.c   the earliest moment on several devices
  *   timeline.c    promised memory over time; timeline_search.c, the first gap in it

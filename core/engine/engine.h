@@ -247,10 +247,10 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
  * forward into room that was freed, and start what can start now. Cheap if nothing is due. -ENOMEM:
  * what is left is done by a later call. */
 int engine_advance(struct engine *engine, int64_t now_ns);
-/* The same in portions: at most `most` events, or for each sixteen of them a step of the plan, which
- * takes longer; at least one. No query shows a partition whose time is up, whether it has been ended
- * or not; only its event is still missing. Queries pass by those that were over 34 ms ago or more in
- * O(log n); a sum for a user or an account then takes as long as it has partitions. */
+/* The same in portions: at most `most` events, or a step of the plan for each sixteen of them, as
+ * it takes longer; at least one. No query shows a partition whose time is up, whether it has been
+ * ended or not; only its event is still missing. Queries pass by those that were over 34 ms ago or
+ * more in O(log n); a sum for a user or an account then takes as long as it has partitions. */
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
 /* Return whether a partition is live, or its time is up and its event is missing. */
 bool engine_is_known(const struct engine *engine, uint64_t id);

@@ -63,12 +63,12 @@ int64_t engine_next_wakeup(const struct engine *engine)
                   lesser(engine->queue.next_start_ns, engine->queue.next_give_up_ns));
 }
 
-/* When a warning is due; not before the start, if it has waited. */
+/* When a warning is due; not before the start of what has waited. */
 static int64_t warns_ns(const struct entry *entry)
 {
     int64_t at_ns = ending_warning_ns(&entry->partition);
 
-    return at_ns < entry->partition.start_ns ? entry->partition.start_ns : at_ns;
+    return entry->waiter && at_ns < entry->partition.start_ns ? entry->partition.start_ns : at_ns;
 }
 
 /* What is due next, and when. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Internals of accounts.h: holders and what they are charged. accounts.c keeps them,
- * accounts_pending.c counts what waits, accounts_usage.c books what was used, accounts_check.c
- * decides, accounts_query.c tells.
+ * accounts_setting.c sets their limits, accounts_pending.c counts what waits, accounts_usage.c
+ * books what was used, accounts_check.c decides, accounts_query.c tells.
  */
 #ifndef CHRONOS_ENGINE_HOLDERS_H
 #define CHRONOS_ENGINE_HOLDERS_H
@@ -77,13 +77,26 @@ uint64_t accounts_ppm(const struct engine *engine, const struct partition *parti
 /* Charge an entry to its holders, or take it back: what is promised, not what was used. */
 void accounts_add(struct engine *engine, struct entry *entry);
 void accounts_remove(struct engine *engine, struct entry *entry);
-/* An entry frees some of what its holders may have: what waits of theirs may have room now, on any
- * device. */
-void accounts_freed(struct engine *engine, const struct entry *entry);
-/* Whether a change of a record does so. */
+/* Whether a change of a record frees some of what its holders may have. */
 bool accounts_frees(const struct partition *before, const struct partition *after);
 /* Whether two records of a partition are charged alike. */
 bool accounts_alike(const struct partition *a, const struct partition *b);
+struct fairshare_scale accounts_scale(const struct engine *engine);
+/* Put the limits that were set in force for a holder; for all, since the limits of those without
+ * their own have changed. */
+void accounts_put_in_force(struct engine *engine, struct holder *holder);
+void accounts_put_all_in_force(struct engine *engine);
+/* Whether its limits depend on what it is promised. */
+static inline bool accounts_is_limited(const struct holder *holder)
+{
+    const uint64_t *limit = holder->quota.limits.limit;
+
+    return limit[QUOTA_FRACTION] != QUOTA_UNLIMITED || limit[QUOTA_HOURS_DAY] != QUOTA_UNLIMITED ||
+           limit[QUOTA_HOURS_WEEK] != QUOTA_UNLIMITED;
+}
+
+/* -- accounts_setting.c --------------------------------------------------------- */
+
 /* Whether a key is that of a quota, and what it sets. `value` is the limit as text, "" for none. 0,
  * or REFUSED_INVALID and a message; the canonical value goes to `canonical`. */
 bool accounts_is_quota(const char *key);
@@ -93,8 +106,6 @@ int accounts_check_limit(const char *key, const char *value, char *canonical, si
 int accounts_prepare_limit(struct engine *engine, const char *key);
 /* Set a limit that was checked and prepared. */
 void accounts_set_limit(struct engine *engine, const char *key, const char *value);
-/* Whether its limits depend on what it is promised. */
-bool accounts_is_limited(const struct holder *holder);
 
 /* -- accounts_pending.c -------------------------------------------------------- */
 
@@ -105,6 +116,9 @@ void accounts_add_pending(struct charge *charge, uint64_t series);
 void accounts_remove_pending(struct charge *charge);
 /* Whether an occurrence of this series is pending, so that others do not count. */
 bool accounts_has_pending(const struct holder *holder, uint64_t series);
+/* An entry frees some of what its holders may have: what waits of theirs may have room now, on any
+ * device. */
+void accounts_freed(struct engine *engine, const struct entry *entry);
 
 /* -- accounts_usage.c --------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
  * Whose turn it is to start now. Each account has its next request that may fit in a heap, in fair
  * order, so that a request costs a few comparisons, however many accounts wait. The heap is made
  * again when anything but the pass changes the order, or when there is more room than before.
- * Otherwise a request can only stop to fit, which is seen when its turn comes.
+ * Otherwise a request can only cease to fit, which is seen when its turn comes.
  */
 #include "internal.h"
 

@@ -12,15 +12,6 @@ const struct avl *plan_waiting_here(const struct engine *engine)
     return &engine->devices[engine->queue.pass.device].waiting;
 }
 
-static bool comes_first(const struct queue_key *a, const struct queue_key *b)
-{
-    if (a->priority != b->priority)
-        return a->priority > b->priority;
-    if (a->account != b->account)
-        return a->account < b->account;
-    return a->asked_ns != b->asked_ns ? a->asked_ns < b->asked_ns : a->id < b->id;
-}
-
 static uint64_t forward_most(const struct engine *engine)
 {
     return engine->queue.rules.forward > 0 ? engine->queue.rules.forward : engine->policy.forward;
@@ -42,7 +33,7 @@ static struct entry *next_of_pass(const struct engine *engine, const struct queu
     if (!gang || !here)
         return gang ? gang : here;
     struct queue_key a = queue_key_of(gang), b = queue_key_of(here);
-    return comes_first(&a, &b) ? gang : here;
+    return queue_compare_keys(&a, &b) < 0 ? gang : here;
 }
 
 static int order_of(const struct queue *queue, const struct queue_turn *a,

@@ -51,7 +51,7 @@ static int compare_give_up(const struct avl_node *a, const struct avl_node *b)
     return ORDER(x->common.entry->partition.id, y->common.entry->partition.id);
 }
 
-static int compare_keys(const struct queue_key *a, const struct queue_key *b)
+int queue_compare_keys(const struct queue_key *a, const struct queue_key *b)
 {
     if (a->priority != b->priority)
         return ORDER(b->priority, a->priority);
@@ -72,7 +72,7 @@ struct queue_key queue_key_of(const struct entry *entry)
 
 static int compare_nodes(const struct avl_node *a, const struct avl_node *b)
 {
-    return compare_keys(&node_of(a)->key, &node_of(b)->key);
+    return queue_compare_keys(&node_of(a)->key, &node_of(b)->key);
 }
 
 static struct waiter *by_order_of(const struct avl_node *node)
@@ -82,7 +82,7 @@ static struct waiter *by_order_of(const struct avl_node *node)
 
 static int compare_order(const struct avl_node *a, const struct avl_node *b)
 {
-    return compare_keys(&by_order_of(a)->key, &by_order_of(b)->key);
+    return queue_compare_keys(&by_order_of(a)->key, &by_order_of(b)->key);
 }
 
 static uint32_t seconds_of(const struct partition *partition)
@@ -309,7 +309,7 @@ static struct entry *first_in(const struct avl_node *node, const struct queue_ke
                               const struct queue_fit *fit)
 {
     while (node && (!fit || may_fit(node, fit))) {
-        if (!key || compare_keys(key, &node_of(node)->key) <= 0) {
+        if (!key || queue_compare_keys(key, &node_of(node)->key) <= 0) {
             struct entry *entry = node_of(node)->entry, *first = first_in(node->left, key, fit);
 
             if (first)
@@ -333,7 +333,7 @@ struct entry *queue_in_order(const struct engine *engine, const struct queue_key
     const struct avl_node *node = engine->queue.movable.root, *first = NULL;
 
     while (node) {
-        if (compare_keys(key, &by_order_of(node)->key) <= 0) {
+        if (queue_compare_keys(key, &by_order_of(node)->key) <= 0) {
             first = node;
             node = node->left;
         } else {

@@ -162,6 +162,8 @@ struct entry *queue_next_give_up(const struct engine *engine, int64_t at_ns, uin
 
 /* The position of an entry that waits. */
 struct queue_key queue_key_of(const struct entry *entry);
+/* Compare positions in the order of the trees. */
+int queue_compare_keys(const struct queue_key *a, const struct queue_key *b);
 /* Whether `a` comes before `b` in fair order. */
 bool queue_is_before(const struct engine *engine, const struct queue_key *a,
                      const struct queue_key *b);

@@ -40,6 +40,7 @@ struct committer {
     int64_t retention_ns;
     uint64_t first_line_seq;
     bool busy, has_failed, retrying;
+    size_t moves;          /* changes that move what waits, and are not durable */
     int64_t settle_ns;     /* when the store settles; 0: it has */
     struct timespec retry; /* the time of that next attempt */
     struct message message;
@@ -76,6 +77,10 @@ void committer_reply(const struct reply *reply)
         fuse_reply_write(reply->req, reply->written);
     else if (reply->kind == REPLY_ATTRIBUTES)
         fuse_reply_attr(reply->req, &reply->attributes, reply->timeout_s);
+    else if (reply->kind == REPLY_TEXT) {
+        fuse_reply_buf(reply->req, reply->text, reply->written);
+        free(reply->reader);
+    }
 }
 
 void committer_refuse(const struct reply *reply, int error)
@@ -84,6 +89,8 @@ void committer_refuse(const struct reply *reply, int error)
         fuse_reply_err(reply->req, error);
     if (reply->kind == REPLY_BACKUP)
         fd_close(reply->backup_fd);
+    if (reply->kind == REPLY_TEXT)
+        free(reply->reader);
 }
 
 /* Take one batch off the queue. */
@@ -199,6 +206,14 @@ static void finish(struct committer *committer, struct change *changes)
     }
 }
 
+static size_t count_moves(const struct change *changes)
+{
+    size_t count = 0;
+    for (const struct change *c = changes; c; c = c->next)
+        count += c->moves;
+    return count;
+}
+
 /* Call with the lock held. */
 static void settle(struct committer *committer)
 {
@@ -251,10 +266,12 @@ static void *committer_thread(void *argument)
         committer->busy = true;
         pthread_mutex_unlock(&committer->lock);
         int r = commit(committer, changes, &batch, &message);
+        size_t moves = r ? 0 : count_moves(changes);
         if (!r)
             finish(committer, changes);
         pthread_mutex_lock(&committer->lock);
         committer->busy = false;
+        committer->moves -= moves;
         committer->retrying = r;
         if (!r && !committer->settle_ns)
             committer->settle_ns = clock_monotonic_ns() + SETTLE_NS;
@@ -312,6 +329,7 @@ void committer_submit(struct committer *committer, struct change *change, int64_
     change->next = NULL;
     pthread_mutex_lock(&committer->lock);
     queue_add(&committer->queue, change);
+    committer->moves += change->moves;
     committer->retention_ns = retention_ns;
     committer->first_line_seq = first_line_seq;
     pthread_mutex_unlock(&committer->lock);
@@ -325,6 +343,14 @@ bool committer_is_busy(struct committer *committer)
     bool busy = committer->queue.first || committer->busy;
     pthread_mutex_unlock(&committer->lock);
     return busy;
+}
+
+bool committer_moves(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->lock);
+    bool moves = committer->moves > 0;
+    pthread_mutex_unlock(&committer->lock);
+    return moves;
 }
 
 int committer_fd(const struct committer *committer)
@@ -345,6 +371,7 @@ struct change *committer_take_failed(struct committer *committer, struct message
         queue_init(&committer->queue);
         queue_init(&committer->failed);
         committer->has_failed = false;
+        committer->moves = 0;
         *ret_message = committer->message;
     }
     pthread_mutex_unlock(&committer->lock);

@@ -17,7 +17,16 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-enum reply_kind { REPLY_NONE, REPLY_DONE, REPLY_WRITTEN, REPLY_ATTRIBUTES, REPLY_BACKUP };
+enum reply_kind {
+    REPLY_NONE,
+    REPLY_DONE,
+    REPLY_WRITTEN,
+    REPLY_ATTRIBUTES,
+    REPLY_TEXT,
+    REPLY_BACKUP
+};
+
+struct reader;
 
 /* The answer to send once the change is durable. */
 struct reply {
@@ -30,6 +39,11 @@ struct reply {
      * size from its beginning. The reply owns the descriptor. */
     int backup_fd;
     size_t backup_size;
+    /* REPLY_TEXT: `written` bytes for a read. The reply owns the reader, a block of memory that has
+     * them, too. */
+    const char *text;
+    struct reader *reader;
+    void (*again)(struct reader *reader); /* frees it: if the change has failed */
 };
 
 struct change {
@@ -39,6 +53,7 @@ struct change {
     struct store_partition_usage *usages; /* owned; stored in the same batch */
     size_t usage_count;
     bool records; /* commit it even if it is empty: that records the time */
+    bool moves;   /* what waits gets another start, or starts */
     struct reply reply;
     uint64_t unique, result; /* the request's number, and the result for its answer */
     uint32_t uid;            /* the user and thread whose status reports a failure */
@@ -80,6 +95,8 @@ void committer_submit(struct committer *committer, struct change *change, int64_
                       uint64_t first_line_seq);
 /* Return whether changes are on their way to the disk. */
 bool committer_is_busy(struct committer *committer);
+/* Return whether some of them move what waits, or start it. */
+bool committer_moves(struct committer *committer);
 /* An eventfd: readable when a batch could not be made durable. */
 int committer_fd(const struct committer *committer);
 /* Take the changes that failed and all submitted after them, oldest first, with the error message.

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Likewise, if what is read back is a text: only the worker has it. */
 static void read_shown(const struct query *query, struct shared_handle *handle)
@@ -73,14 +75,68 @@ static void answer_from_log(const struct query *query, struct shared_handle *han
     fuse_reply_buf(query->req, text, length);
 }
 
+/* Note whether the reader gets the end of this text. */
+static void note_end(const struct query *query, struct shared_handle *handle,
+                     const struct strbuf *text)
+{
+    uint64_t offset = (uint64_t)query->offset;
+    if (offset >= text->length || text->length - offset <= query->size)
+        handle->read_end = (uint32_t)text->length + 1;
+}
+
 /* Answer with a piece of this text. */
 static void answer_from(const struct query *query, struct shared_handle *handle,
                         const struct strbuf *text)
 {
-    uint64_t offset = (uint64_t)query->offset;
     reply_text(query, text->data, text->length);
-    if (offset >= text->length || text->length - offset <= query->size)
-        handle->read_end = (uint32_t)text->length + 1;
+    note_end(query, handle, text);
+}
+
+/* A reader whose answer waits until what it shows is durable. */
+struct reader {
+    struct query query;
+    struct fuse_file_info fi;
+    size_t length;
+    char text[];
+};
+
+/* A start that was shown is a promise, also after a crash. If what the file shows has moved and
+ * that is not durable, keep the answer until it is. NULL: answer now. */
+static struct reader *wait_for_disk(const struct query *query, const struct strbuf *text)
+{
+    if (!query->row->promises || query->undurable || !committer_moves(query->server->committer))
+        return NULL;
+    size_t from = (uint64_t)query->offset < text->length ? (size_t)query->offset : text->length;
+    size_t n = text->length - from < query->size ? text->length - from : query->size;
+    struct reader *reader = malloc(sizeof(*reader) + n);
+    if (!reader)
+        return NULL;
+    *reader = (struct reader){.query = *query, .fi = *query->fi, .length = n};
+    reader->query.fi = &reader->fi;
+    reader->query.undurable = true; /* if it is answered again */
+    if (n)
+        memcpy(reader->text, text->data + from, n);
+    return reader;
+}
+
+static void answer_read(const struct query *query);
+
+/* The disk does not take the changes. */
+static void answer_again(struct reader *reader)
+{
+    answer_read(&reader->query);
+    free(reader);
+}
+
+static void answer_when_durable(struct server *server, struct reader *reader)
+{
+    const struct change answer = {.reply = {.kind = REPLY_TEXT,
+                                            .req = reader->query.req,
+                                            .written = reader->length,
+                                            .text = reader->text,
+                                            .reader = reader,
+                                            .again = answer_again}};
+    submit_events(server, &answer);
 }
 
 /* An old list of members would say that programs are gone, or have not come. */
@@ -127,8 +183,14 @@ static void answer_from_show(const struct query *query, struct shared_handle *ha
         query->row->watch(tree, &query->node, &handle->seen);
     handle->read_end = 0;
     handle->kept = 1;
-    answer_from(query, handle, tree->shown);
+    struct reader *reader = wait_for_disk(query, tree->shown);
+    if (reader)
+        note_end(query, handle, tree->shown);
+    else
+        answer_from(query, handle, tree->shown);
     texts_put(&server->texts, account, query->fi->fh, uid, tree->shown);
+    if (reader)
+        answer_when_durable(server, reader);
 }
 
 static void answer_read(const struct query *query)

@@ -112,6 +112,7 @@ struct query {
     uint64_t unique; /* of a write: the number that the kernel gave it */
     bool belongs;    /* the caller is known to belong to the partition */
     bool late;       /* the host thread has not said in time what the file shows */
+    bool undurable;  /* the disk takes no changes now: show what they would be */
 };
 
 /* -- worker.c: see worker.h -------------------------------------------------------- */

@@ -53,9 +53,10 @@ static void tick(struct server *server, bool pauses)
 {
     struct tree *tree = &server->tree;
     submit_read_clocks(server);
-    submit_repair(server);
-    bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
     bool waits = pauses && tree->now_ns < server->portion_ns + PAUSE_NS;
+    if (!waits) /* else a series that is refused could take it back */
+        submit_repair(server);
+    bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
     if (waits ? engine_advance_some(tree->engine, tree->now_ns, 0) : advance(tree))
         log_say("Not enough memory to end partitions; trying again.");
     if (waits)
@@ -199,8 +200,11 @@ static struct change *change_new(struct server *server, struct engine_event *eve
                                  const struct change *answer)
 {
     size_t count = 0;
-    for (const struct engine_event *e = events; e; e = e->next)
+    bool moves = false;
+    for (const struct engine_event *e = events; e; e = e->next) {
         count++;
+        moves |= e->kind == EVENT_MOVED || e->kind == EVENT_STARTED;
+    }
     struct change *change =
         malloc(sizeof(*change) + count * (sizeof(struct store_item) + STORE_LINE_MAX));
     if (!change)
@@ -208,6 +212,7 @@ static struct change *change_new(struct server *server, struct engine_event *eve
     *change = answer ? *answer : (struct change){.reply = {.kind = REPLY_NONE}};
     change->events = events;
     change->event_count = count;
+    change->moves = moves;
     change->after_left = session_after_left(server->session);
     add_record(server, change);
     return change;
@@ -324,6 +329,10 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
+    if (change->reply.kind == REPLY_TEXT) {
+        change->reply.again(change->reply.reader);
+        return;
+    }
     const struct status_writer writer = {change->uid, change->tid, change->fh};
     status_refuse(&server->tree, &writer, handles_get(&server->handles, change->fh), message);
     committer_refuse(&change->reply, EIO);

@@ -100,6 +100,8 @@ struct file_row {
     bool own;
     /* A write needs the whole plan, as one of `new` does: it waits until that is finished. */
     bool plans;
+    /* It shows starts of what waits: never one that is not durable. */
+    bool promises;
     /* What is read back after a write is a text, not an id (WRITE_SHOWS). */
     bool shows;
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor

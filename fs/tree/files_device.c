@@ -226,10 +226,10 @@ const struct file_row files_device[] = {
      .doc = "bytes that can be requested now"},
     {"available", 0444, FRESH_NEVER, show_available,
      .doc = "per cent that can be requested now, such as `50.00`"},
-    {"schedule", 0444, FRESH_NEVER, show_schedule,
+    {"schedule", 0444, FRESH_NEVER, show_schedule, .promises = true,
      .doc = "free memory over time: a line for now and for each future change (time, per cent, "
             "bytes), at most 64; partitions that wait are in it"},
-    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
+    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue, .promises = true,
      .doc = "partitions that wait for their start on this device, by start, at most 4096 lines: "
             "id, user, share, seconds, class, start as planned, start at the latest, devices, and "
             "`fixed` for a reservation; poll reports changes"},

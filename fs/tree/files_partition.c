@@ -330,7 +330,7 @@ const struct file_row files_partition[] = {
     {"devices", 0444, FRESH_NEVER, files_shares_show, .live = LIVE_USAGE,
      .doc = "a line for each of its devices: the device, memory limit, memory in use, peak and "
             "charged, in bytes, and the seconds that the device worked for its programs"},
-    {"reason", 0444, FRESH_NEVER, files_waits_show_reason,
+    {"reason", 0444, FRESH_NEVER, files_waits_show_reason, .promises = true,
      .doc = "what it waits for, who stands in the way, and until when, as a message"},
     {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open, .guests = true,

@@ -267,7 +267,7 @@ const struct file_row files_root[] = {
     {"history", 0444, FRESH_NEVER, .log = log_history, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
-    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue,
+    {"queue", 0444, FRESH_NEVER, show_queue, .watch = watch_queue, .promises = true,
      .doc = "partitions that wait for their start, on all devices, as in `gpuN/queue`"},
     {"mine", 0444, FRESH_NEVER, show_mine,
      .doc = "ids of the reader's own partitions, one per line"},

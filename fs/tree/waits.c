@@ -40,8 +40,8 @@ static void print_what(const struct tree *tree, const struct partition *partitio
         snprintf(text, WHAT_MAX, "%s of gpu%u",
                  admission_share_words(share->memory_bytes, memory).text, (unsigned)share->device);
     if (partition->share_count > 1)
-        snprintf(text + length, WHAT_MAX - (size_t)length, " and of %u more devices",
-                 (unsigned)partition->share_count - 1);
+        snprintf(text + length, WHAT_MAX - (size_t)length, " and of %u more device%s",
+                 (unsigned)partition->share_count - 1, partition->share_count > 2 ? "s" : "");
 }
 
 /* ", when p3 of bob ends", or "". */

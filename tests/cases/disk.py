@@ -168,13 +168,39 @@ def ends_programs_on_a_full_disk(state):
     mount.stop()
 
 
+def on_held_disk():
+    """A tree, and the file that keeps its changes from its disk while it exists."""
+    held = os.path.join(lib.T, 'held')
+    return lib.Mount('1x80G', environment={
+        'LD_PRELOAD': os.environ['HELD_DISK'], 'HELD_DISK_WHILE': held,
+        'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}), held
+
+
+def starts_that_are_taken_back():
+    """A start that is not on disk is not shown: what waits for the room of a lease still does, if
+    the lease cannot be given back."""
+    mount, held = on_held_disk()
+    lease = mount.ask('1 1d')
+    name = mount.ask('0.5 1h queue')
+    open(held, 'w').close()
+    releasing = lib.root.start(lib.outcome, os.unlink, mount.at('partitions', lease))
+    check(lib.wait_for(lambda: f'started {name} ' in mount.read('events')), 'it is decided')
+    state = lib.root.start(mount.read, 'partitions', name, 'state')
+    queue = lib.root.start(mount.read, 'queue')
+    lib.time.sleep(0.2)  # an answer that is given at once is given now
+    os.unlink(held)
+    equal(state.finish(), 'pending')
+    equal(queue.finish().split()[0:1], [name])
+    equal(releasing.finish(), 'EIO')
+    os.unlink(mount.at('partitions', lease))
+    equal(mount.read('partitions', name, 'state'), 'active')
+    mount.close()
+
+
 def joins_of_what_is_taken_back():
     """Joins wait until their partition is on disk. If it is taken back, they are refused, and
     those that waited behind them are not."""
-    held = os.path.join(lib.T, 'held')
-    mount = lib.Mount('1x80G', environment={
-        'LD_PRELOAD': os.environ['HELD_DISK'], 'HELD_DISK_WHILE': held,
-        'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
+    mount, held = on_held_disk()
     kept = lib.alice.call(mount.ask, '1M 600')
     open(held, 'w').close()
     asked = [lib.alice.start(lib.outcome, mount.ask, '1M 600') for _ in range(4)]
@@ -242,6 +268,7 @@ def main():
     ends_programs_on_a_full_disk(state)
     new_devices_on_a_full_disk(state)
     joins_of_what_is_taken_back()
+    starts_that_are_taken_back()
 
 
 lib.run(main)

@@ -37,6 +37,17 @@ def is_gone(mount, name):
                    for place in ('partitions', 'gpu0', 'gpu1', 'gpu2', 'gpu3'))
 
 
+def sentences(mount):
+    """One further device is one, more are several."""
+    mount.ask('1 600', 0)
+    for count, words in (2, ' and of 1 more device:'), (3, ' and of 2 more devices:'):
+        name = mount.ask(f'1 600 gpus={",".join(map(str, range(count)))} queue', None)
+        reason = mount.read('partitions', name, 'reason')
+        check(reason.startswith(f'{name} waits for 1.00 of gpu0{words} it starts at '), reason)
+        os.unlink(mount.at('partitions', name))
+    mount.release_all()
+
+
 def one_directory(mount):
     name = mount.ask('0.25 600 gpus=2 name=pair', None)
     equal(devices_of(mount, name), ['gpu0', 'gpu1'])
@@ -264,6 +275,7 @@ def environment(mount):
 
 def main():
     with lib.mounted(options=['--process-tracking', 'process-tree']) as mount:
+        sentences(mount)
         one_directory(mount)
         choosing(mount)
         refusals(mount)

@@ -6,7 +6,7 @@ import os
 import zoneinfo
 
 import lib
-from lib import check, equal, fails
+from lib import alice, check, equal, fails
 
 ZONE = 'Europe/Berlin'
 
@@ -85,6 +85,19 @@ def all_or_none(mount):
     equal(mount.partitions(), [])
 
 
+def one_request(mount):
+    """A term of Mondays is one of the ten requests that a user may have waiting."""
+    request = f'1% 1h start={next_monday()}T09:00 every=week times=12'
+    for count in range(1, 11):
+        alice.call(mount.ask, request)
+        equal(len(mount.partitions()), 12 * count)
+        usage = mount.read('users', 'alice', 'usage').splitlines()
+        check(f'waiting {count}' in usage, usage)
+    fails('EDQUOT', alice.call, mount.ask, request)
+    fails('EDQUOT', alice.call, mount.ask, '1% 1h start=+1h')
+    mount.release_all()
+
+
 def refusals(mount):
     for request, words in (
             ('every=day', 'add the first one'),
@@ -102,7 +115,7 @@ def refusals(mount):
 
 def main():
     with lib.mounted('1x80G', environment={'TZ': ZONE}) as mount:
-        for test in (weekly, until, all_or_none, refusals):
+        for test in (weekly, until, all_or_none, one_request, refusals):
             test(mount)
 
 

@@ -315,7 +315,8 @@ def restarts(mount):
 def main():
     with lib.mounted('2x80G') as mount:
         for test in (starts_with_the_end, nothing_joins, changes_while_waiting, gives_up,
-                     reservations, refusals, priorities, preempted, moved_in_a_pass, anywhere, promises, restarts):
+                     reservations, refusals, priorities, preempted, moved_in_a_pass,
+                     anywhere, promises, restarts):
             test(mount)
 
 

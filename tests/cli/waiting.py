@@ -299,6 +299,14 @@ class Schedule(Waiting):
         self.assertEqual(device["free"][0]["from"], self.step)
         self.assertEqual(device["partitions"][0]["start"], self.step)
 
+    def test_json_several(self):
+        """What is shown of a device is what a partition has of it."""
+        self.tree.put("gpu0/p1/device", "gpu0,gpu1")
+        self.tree.put("gpu0,gpu1/name", "NVIDIA GeForce RTX 3080")
+        self.tree.put("gpu0/p1/devices", "gpu0 1000 0 0 0 0.000", "gpu1 2000 0 0 0 0.000")
+        [device] = self.as_json("schedule")
+        self.assertEqual(device["partitions"][0]["memory_bytes"], 1000)
+
 
 class Suggest(Waiting):
     LINES = ("0.4 7200", "0.5 2100")

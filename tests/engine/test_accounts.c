@@ -225,6 +225,48 @@ START_TEST(administrators_and_owners)
 }
 END_TEST
 
+static int reserve(uint32_t uid, int64_t start_ns, uint64_t series, uint64_t *ret_id)
+{
+    return enqueue(0, uid, 0, "0.1 1h",
+                   (struct creation_terms){.fixed = true, .start_ns = start_ns, .series = series},
+                   ret_id);
+}
+
+static uint32_t waiting(uint32_t uid)
+{
+    return engine_use(engine, HOLDER_USER, uid, 0).waiting;
+}
+
+START_TEST(a_series_is_one_request)
+{
+    uint64_t mondays[12], other, id;
+
+    begin();
+    ck_assert_int_eq(set(0, "quota/default/pending", "2"), 0);
+    ck_assert_int_eq(reserve(1000, HOUR, ENGINE_SERIES_NEW, &mondays[0]), 0);
+    for (int week = 1; week < 12; week++)
+        ck_assert_int_eq(reserve(1000, HOUR + week * 168 * HOUR, mondays[0], &mondays[week]), 0);
+    ck_assert_uint_eq(waiting(1000), 1);
+    ck_assert_int_eq(reserve(1000, 2 * HOUR, ENGINE_SERIES_NEW, &other), 0);
+    ck_assert_int_eq(reserve(1000, 3 * HOUR, 0, &id), REFUSED_QUOTA);
+    ck_assert_int_eq(reserve(1000, 3 * HOUR, ENGINE_SERIES_NEW, &id), REFUSED_QUOTA);
+    ck_assert_int_eq(reserve(1000, 3 * HOUR, other, &id), 0);
+
+    /* One of them goes to another user, of whom it is one request as well. */
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &boss, &why), mondays[3], 1001, 0, 0755), 0);
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &boss, &why), mondays[4], 1001, 0, 0755), 0);
+    ck_assert_uint_eq(waiting(1000), 2);
+    ck_assert_uint_eq(waiting(1001), 1);
+
+    for (int week = 0; week < 12; week++) {
+        ck_assert_uint_eq(waiting(1000), 2);
+        release(0, mondays[week]);
+    }
+    ck_assert_uint_eq(waiting(1000), 1);
+    ck_assert_uint_eq(waiting(1001), 0);
+}
+END_TEST
+
 static void stop(void)
 {
     engine = engine_free(engine);
@@ -241,5 +283,6 @@ int main(void)
     tcase_add_test(all, pieces_are_the_whole);
     tcase_add_test(all, another_half_life);
     tcase_add_test(all, administrators_and_owners);
+    tcase_add_test(all, a_series_is_one_request);
     return check_run("accounts", all);
 }

@@ -246,7 +246,7 @@ START_TEST(pass_in_portions)
 }
 END_TEST
 
-/* Whoever drives the pass looks at the clock between portions: a portion of events is few steps. */
+/* The loop looks at the clock between portions: a portion of events is few steps. */
 START_TEST(steps_of_a_portion)
 {
     start(100 * GIB);
@@ -385,7 +385,7 @@ START_TEST(refusals)
     waits(0, 1000, 0, "0.5 100", 0);
     ck_assert_str_eq(kinds(), "c");
     refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "1 10", now, &id), REFUSED_NO_SPACE,
-            "they have it from T100");
+            "it was asked for on 2 devices at once; so many have it from T100.");
     refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "101G 10", wait, &id), REFUSED_NO_SPACE, "never");
     wait.devices = twice;
     refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "1 10", wait, &id), REFUSED_INVALID, "twice");

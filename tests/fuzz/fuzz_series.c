@@ -29,8 +29,8 @@ static struct line next_line(struct line *rest)
     const char *end = rest->length ? memchr(rest->text, '\n', rest->length) : NULL;
     struct line line = {rest->text, end ? (size_t)(end - rest->text) : rest->length};
 
-    rest->text += line.length + (end != NULL);
-    rest->length -= line.length + (end != NULL);
+    rest->text += line.length + (end ? 1 : 0);
+    rest->length -= line.length + (end ? 1 : 0);
     return line;
 }
 
@@ -39,7 +39,7 @@ static bool accepted(int r)
 {
     size_t length = strnlen(message, sizeof(message));
 
-    if (r == 0)
+    if (!r)
         return true;
     REQUIRE(r == REFUSED_INVALID && length > 10 && length < sizeof(message) - 1);
     REQUIRE(strchr(".?", message[length - 1]));

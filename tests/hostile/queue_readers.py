@@ -61,7 +61,7 @@ def main():
         equal(text, queue)
         print(f'{count} pieces: {took / 1e6:.1f} ms, the first: {once / 1e6:.1f} ms')
         check(took < once * count / 3, took, once, count)
-        # It is what it is now, for whoever asks.
+        # It is what it is now, for all who ask.
         name = bob.call(mount.ask, '0.5 1h queue')
         check(mount.read('queue').count(f'{name} bob ') == 1)
         check(mount.read('gpu0', 'queue').count(f'{name} bob ') == 1)

@@ -134,6 +134,7 @@ START_TEST(low_leases_keep_it)
     struct partition other = partition_waits(2, 0, HOUR_NS, 1);
     struct waiting waiting = waiting_make(500), now = waiting_make(0);
     static const struct waiting none;
+    p.warn.ns = S_NS; /* it will be expiring */
     waiting.priority = now.priority = PRIORITY_LOW;
     waiting.spared_ns = 77;
     other.state = PARTITION_ACTIVE; /* at once */
@@ -149,6 +150,7 @@ START_TEST(low_leases_keep_it)
     is_kept(&other, &now);
     give_devices(3, &boot);
     p.state = PARTITION_EXPIRING;
+    p.warn.ns = S_NS;
     commit_waiting(4, EVENT_WARNED, &p, &waiting);
     p.state = PARTITION_PENDING; /* it is preempted */
     p.start_ns += HOUR_NS;

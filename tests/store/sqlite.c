@@ -286,7 +286,7 @@ END_TEST
 /* Partition 3 waits. */
 #define WAITING                                                                                    \
     "UPDATE partition SET state=0 WHERE id=3;"                                                     \
-    "INSERT INTO waiting VALUES(3, 9, 0, 9, 0, 0, 1, 0, 0, 0, 5, 1, x'', 0, x'');"
+    "INSERT INTO waiting VALUES(3, 9, 0, 9, 0, 0, 0, 1, 0, 0, 0, 5, 1, x'', 0, x'');"
 
 START_TEST(rows_that_cannot_be_true)
 {
@@ -337,7 +337,7 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET state=0 WHERE id=3", "partition"}, /* it waits for nothing */
         {WAITING "UPDATE waiting SET promised_ns=-1", "waiting"},
         {WAITING "UPDATE waiting SET id=4", "partition"},
-        {WAITING "INSERT INTO waiting SELECT 4, 9, 0, 9, 0, 0, 1, 0, 0, 0, 5, 1, x'', 0, x''",
+        {WAITING "INSERT INTO waiting SELECT 4, 9, 0, 9, 0, 0, 0, 1, 0, 0, 0, 5, 1, x'', 0, x''",
          "waiting"},
         {WAITING "UPDATE partition SET state=1 WHERE id=3", "waiting"},
         {WAITING "UPDATE waiting SET priority=3", "waiting"},

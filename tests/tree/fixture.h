@@ -71,6 +71,8 @@ static inline void teardown(void)
     names_free(tree.names);
     ledger_free(tree.ledger);
     strbuf_free(&tree.scratch);
+    for (size_t i = 0; i < WAITS_TEXTS; i++)
+        strbuf_free(&tree.waits.texts[i].text);
     event_log_free(&tree.events);
     event_log_free(&tree.history);
     event_log_free(&tree.chain);

@@ -25,6 +25,8 @@ static const struct option options[] = {
 static void json_lease(struct json *json, const struct chart_lease *lease)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = lease->partition.record.value;
+    char bytes[32];
+    snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)lease->bytes);
     json_open(json, NULL, '{');
     json_text(json, "id", lease->partition.id);
     json_text(json, "user", value[CHRONOS_PARTITION_USER]);
@@ -32,7 +34,7 @@ static void json_lease(struct json *json, const struct chart_lease *lease)
     json_text(json, "state", value[CHRONOS_PARTITION_STATE]);
     json_bool(json, "fixed", lease->fixed);
     json_number(json, "fraction", value[CHRONOS_PARTITION_FRACTION]);
-    json_number(json, "memory_bytes", value[CHRONOS_PARTITION_MEMORY]);
+    json_number(json, "memory_bytes", bytes);
     json_text(json, "start", value[CHRONOS_PARTITION_START]);
     json_text(json, "expires", value[CHRONOS_PARTITION_EXPIRES]);
     json_close(json, '}');

@@ -105,7 +105,7 @@ struct share {
 
 static bool has_several(const struct chronos_partition *partition)
 {
-    return strchr(partition->record.value[CHRONOS_PARTITION_DEVICE], ',') != NULL;
+    return strchr(partition->record.value[CHRONOS_PARTITION_DEVICE], ',');
 }
 
 /* Read what it has of each device. Return the number; 0 if that cannot be read. */
