@@ -129,7 +129,7 @@ struct entry *plan_next_in_order(struct engine *engine, struct queue_turn **ret_
             turn->over = true;
             continue;
         }
-        bool is_next = key.id == turn->next.id;
+        bool is_next = key.asked_ns == turn->next.asked_ns && key.id == turn->next.id;
         turn->next = key;
         if (is_next) {
             *ret_turn = turn;
