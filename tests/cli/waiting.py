@@ -145,6 +145,8 @@ class Create(Waiting):
 
     def test_interrupt(self):
         """Nothing is left of what waits."""
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
         for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
             self.pending("0.5", "3600", "queue")
             process = self.start("create", "--wait", "0", "0.5", "3600")

@@ -311,7 +311,7 @@ static void fuzz_policy(const char *text, size_t length)
                            sizeof(message)) == 0);
         REQUIRE(strcmp(canonical, again) == 0);
         same_policy(&after, &policy);
-        REQUIRE(policy.max_partitions >= 1 && policy.forward >= 1 && policy.reorder >= 1);
+        REQUIRE(policy.max_partitions >= 1 && policy.reorder >= 1);
         REQUIRE(policy.promise_slack_ppm <= 100000000 && policy.half_life_ns >= NS_PER_SECOND);
         REQUIRE(policy.default_priority < PRIORITIES && policy.preempt_min_ns >= 0);
         REQUIRE(policy.allowed_on_expiry >= 1 && policy.allowed_on_expiry <= 7);
