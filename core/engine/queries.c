@@ -180,11 +180,13 @@ const struct partition *engine_next_waiting_on(const struct engine *engine, uint
         probe.at_ns = engine->queue.next_start_ns - 1;
     for (node = avl_after(points, &probe.node); node; node = avl_after(points, node)) {
         const struct timeline_point *point = timeline_point_of(node);
+
+        if (point->delta_bytes <= 0) /* an end */
+            continue;
         const struct partition *partition =
             &avl_entry_const(point, struct place, start)->entry->partition;
 
-        if (point->delta_bytes > 0 && partition->state == PARTITION_PENDING &&
-            !is_over(engine, partition))
+        if (partition->state == PARTITION_PENDING && !is_over(engine, partition))
             return partition;
     }
     return NULL;

@@ -38,7 +38,8 @@ def main():
         container_root.call(asks, mount, FIRST + MANY)
         grown = anonymous_kib(mount) - before
         print(f'{MANY} more uids: {grown} KiB')
-        check(grown < 1024, grown)
+        # Sanitizers keep what was freed for a while.
+        check(grown < 1024 or 'ASAN_OPTIONS' in os.environ, grown)
         equal(mount.partitions(), ['p1'])
 
 
