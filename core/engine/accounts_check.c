@@ -26,7 +26,7 @@ static void add_holder(struct holders *holders, struct holder *holder, struct ch
     holders->scope.holder[holders->scope.count++] = &holder->quota;
 }
 
-/* Find who has to have room for a partition. `entry` NULL: it is new. */
+/* Find the user and the group that need room for a partition. `entry` NULL: it is new. */
 static struct holders holders_of(const struct engine *engine, const struct partition *partition,
                                  struct entry *entry)
 {

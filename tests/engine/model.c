@@ -10,12 +10,12 @@
  * Memory runs short now and then (--wrap=calloc): then nothing may have changed.
  */
 #include "core/engine/policy.h"
+#include "model_check.h"
 #include "reference.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,37 +24,6 @@
 #define OPERATIONS 1000000
 #define EPISODE    600 /* operations on one engine */
 #define HOLDS      3
-
-static uint64_t seed, random_state, operation;
-static const char *operation_name = "setup";
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            fail(__LINE__, #condition, __VA_ARGS__);                                               \
-    } while (0)
-
-static void __attribute__((noreturn, format(printf, 3, 4)))
-fail(int line, const char *condition, const char *format, ...)
-{
-    va_list arguments;
-
-    printf("model.c:%d: failed: %s\n  ", line, condition);
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    printf("\n  in operation %" PRIu64 " (%s); repeat with CHRONOS_SEED=%" PRIu64 "\n", operation,
-           operation_name, seed);
-    exit(EXIT_FAILURE);
-}
-
-static uint64_t rnd(uint64_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state * UINT64_C(0x2545f4914f6cdd1d) >> 11) % below;
-}
 
 /* -- failing allocations ------------------------------------------------------ */
 

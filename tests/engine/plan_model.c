@@ -8,11 +8,11 @@
  *   plan_model [OPERATIONS]   CHRONOS_SEED=N repeats a run, CHRONOS_TEST_LIGHT=1 is short,
  *                             CHRONOS_LONG=1 is long
  */
+#include "model_check.h"
 #include "plan_reference.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,37 +21,6 @@
 #define OPERATIONS 1000000
 #define EPISODE    400
 #define SECONDS(n) ((int64_t)(n)*NS_PER_SECOND)
-
-static uint64_t seed, random_state, operation;
-static const char *operation_name = "setup";
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            fail(__LINE__, #condition, __VA_ARGS__);                                               \
-    } while (0)
-
-static void __attribute__((noreturn, format(printf, 3, 4)))
-fail(int line, const char *condition, const char *format, ...)
-{
-    va_list arguments;
-
-    printf("plan_model.c:%d: failed: %s\n  ", line, condition);
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    printf("\n  in operation %" PRIu64 " (%s); repeat with CHRONOS_SEED=%" PRIu64 "\n", operation,
-           operation_name, seed);
-    exit(EXIT_FAILURE);
-}
-
-static uint64_t rnd(uint64_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state * UINT64_C(0x2545f4914f6cdd1d) >> 11) % below;
-}
 
 /* -- failing allocations ------------------------------------------------------ */
 

@@ -10,6 +10,7 @@
  */
 #include "core/engine/accounts.h"
 #include "core/engine/engine.h"
+#include "model_check.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,28 +29,6 @@
 #define SEGMENTS   4096
 #define SECONDS(n) ((int64_t)(n)*NS_PER_SECOND)
 #define DAY        20 /* seconds */
-
-static uint64_t seed, random_state, operation;
-static const char *operation_name = "setup";
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("quota_model.c:%d: failed: %s\n  ", __LINE__, #condition);                      \
-            printf(__VA_ARGS__);                                                                   \
-            printf("\n  in operation %" PRIu64 " (%s); repeat with CHRONOS_SEED=%" PRIu64 "\n",    \
-                   operation, operation_name, seed);                                               \
-            exit(EXIT_FAILURE);                                                                    \
-        }                                                                                          \
-    } while (0)
-
-static uint64_t rnd(uint64_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state * UINT64_C(0x2545f4914f6cdd1d) >> 11) % below;
-}
 
 /* -- state -------------------------------------------------------------------------- */
 
