@@ -137,26 +137,15 @@ static int wait_for_start(const struct chronos_mount *mount, const struct args *
 
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    char line[512], id[CHRONOS_ID_MAX];
+    char id[CHRONOS_ID_MAX];
     bool waits = args_option(args, "wait");
-    int fd = -1, first = args->count - 2; /* of AMOUNT and DURATION */
     if (args_option(args, "quiet") && args_option(args, "json"))
         return args_usage_error(args->command, "--quiet and --json exclude each other.");
     if (waits && args_option(args, "queue"))
         return args_usage_error(args->command, "--queue and --wait exclude each other.");
-    const char *device = request_device(args, first > 0 ? args->words[0] : NULL);
-    if (!device)
-        return EXIT_USAGE;
-    int r =
-        request_line(args, args->words[first], args->words[first + 1], NULL, line, sizeof(line));
-    if (!r)
-        r = request_open(mount, device, &fd);
-    if (r)
-        return r;
     if (waits)
         await_catch_signals();
-    r = request_ask(mount, fd, line, id);
-    close(fd);
+    int r = request_make(mount, args, id);
     if (!r && waits)
         r = wait_for_start(mount, args, id);
     if (!r)

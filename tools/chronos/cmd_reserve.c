@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct option options[] = {
 #define KEY(name, option, value, kind, doc) {option, 0, value, doc},
@@ -74,23 +73,12 @@ static int show(const struct chronos_mount *mount, const struct args *args, cons
 
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    char line[512], id[CHRONOS_ID_MAX], sentence[512];
-    int fd = -1, first = args->count - 2; /* of AMOUNT and DURATION */
+    char id[CHRONOS_ID_MAX], sentence[512];
     if (!args_option(args, "start"))
         return args_usage_error(args->command, "reserve needs --start.");
     if (args_option(args, "quiet") && args_option(args, "json"))
         return args_usage_error(args->command, "--quiet and --json exclude each other.");
-    const char *device = request_device(args, first > 0 ? args->words[0] : NULL);
-    if (!device)
-        return EXIT_USAGE;
-    int r =
-        request_line(args, args->words[first], args->words[first + 1], NULL, line, sizeof(line));
-    if (!r)
-        r = request_open(mount, device, &fd);
-    if (r)
-        return r;
-    r = request_ask(mount, fd, line, id);
-    close(fd);
+    int r = request_make(mount, args, id);
     if (r)
         return r;
     /* Some occurrences can be left out: the sentence names them. */

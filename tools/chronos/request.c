@@ -113,6 +113,25 @@ int request_ask(const struct chronos_mount *mount, int fd, const char *line,
     return 0;
 }
 
+int request_make(const struct chronos_mount *mount, const struct args *args,
+                 char ret_id[static CHRONOS_ID_MAX])
+{
+    char line[512];
+    int fd, first = args->count - 2; /* of AMOUNT and DURATION */
+    const char *device = request_device(args, first > 0 ? args->words[0] : NULL);
+    if (!device)
+        return EXIT_USAGE;
+    int r =
+        request_line(args, args->words[first], args->words[first + 1], NULL, line, sizeof(line));
+    if (!r)
+        r = request_open(mount, device, &fd);
+    if (r)
+        return r;
+    r = request_ask(mount, fd, line, ret_id);
+    close(fd);
+    return r;
+}
+
 bool request_waits(const struct chronos_mount *mount, const char *id)
 {
     char path[64], state[32];

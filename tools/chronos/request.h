@@ -45,6 +45,10 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
 /* Write the line and read the id back. 0, or an exit code after a message. */
 int request_ask(const struct chronos_mount *mount, int fd, const char *line,
                 char ret_id[static CHRONOS_ID_MAX]);
+/* All of that for the words [DEVICE] AMOUNT DURATION of a command. 0, or an exit code after a
+ * message. */
+int request_make(const struct chronos_mount *mount, const struct args *args,
+                 char ret_id[static CHRONOS_ID_MAX]);
 /* Return whether the partition waits for its start. */
 bool request_waits(const struct chronos_mount *mount, const char *id);
 /* Tell the user if the new partition had its warning already, so that no program will. */
