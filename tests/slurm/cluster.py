@@ -178,9 +178,11 @@ class Cluster:
         # The last word of a setting counts.
         base = CONFIG.format(T=T, net=NET, nodes=nodes, gres=100 * cards)
         for line in config.splitlines():
-            base = re.sub('(?m)^' + line.split('=')[0] + '=.*\n', '', base) + line + '\n'
+            base = re.sub('(?m)^' + line.split('=')[0] + '=.*\n', '', base)
+            base += line + '\n' if not line.endswith('=') else ''
         self.put('slurm.conf', base)
-        self.put('plugstack.conf', f'required {PLUGIN} mount={TREE} state={T}/state {plugin}\n')
+        self.put('plugstack.conf', '' if plugin is None else
+                 f'required {PLUGIN} mount={TREE} state={T}/state {plugin}\n')
         shutil.copy(os.path.join(SCRIPTS, 'job_submit_chronos.lua'),
                     os.path.join(T, 'etc/job_submit.lua'))
         self.put('gres.conf', 'Name=chronos Flags=CountOnly\n')
