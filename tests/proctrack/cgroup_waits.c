@@ -291,6 +291,7 @@ static pid_t waits_to_leave(const char *step)
     hold(step);
     ck_assert_int_eq(proctrack_look(proctrack, pid, &leaver), 0);
     ck_assert_int_eq(proctrack_leave(proctrack, 0, &leaver, false, &why), -EINPROGRESS);
+    EVENTUALLY(shared->waiting);
     return pid;
 }
 
@@ -326,7 +327,6 @@ START_TEST(given_out_again_in_a_leave)
     char before[PATH_MAX], after[PATH_MAX];
     pid_t pid = waits_to_leave("move");
     help_cgroup_of(getpid(), before, sizeof(before));
-    EVENTUALLY(shared->waiting);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     usleep(30000); /* the kernel tells when a process started in hundredths of a second */
