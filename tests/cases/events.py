@@ -37,7 +37,7 @@ def a_life(mount):
     alice.call(os.unlink, mount.at('partitions', name2))
     name3 = alice.call(mount.ask, '0.25 1')
     mount.write('0.9', 'config', 'max_fraction')
-    check(wait_for(lambda: mount.partitions() == [], 3))
+    check(wait_for(lambda: mount.partitions() == []))
     mount.read('version')
     found = [LINE.match(line) for line in lines(mount, 'events')]
     check(all(found), [line for line in lines(mount, 'events') if not LINE.match(line)])

@@ -37,7 +37,7 @@ def umount(path):
 
 def no_process_left(state):
     """The server of this state ends soon after the unmount."""
-    check(wait_for(lambda: not lib.daemons(), 5), 'processes left', state, lib.daemons())
+    check(wait_for(lambda: not lib.daemons()), 'processes left', state, lib.daemons())
 
 
 def daemon():
@@ -99,7 +99,7 @@ def upgrade():
     fd = os.open(mount.at('gpu0', name, 'remaining'), os.O_RDONLY)
     before = mount.worker()
     mount.process.send_signal(signal.SIGHUP)
-    check(wait_for(lambda: mount.worker() not in (before, None), 5), 'a new worker')
+    check(wait_for(lambda: mount.worker() not in (before, None)), 'a new worker')
     check(os.pread(fd, 10, 0), 'an open file')
     equal(mount.partitions(), [name])
     os.close(fd)
@@ -260,7 +260,7 @@ def unprivileged():
     check(any('chronos' in name for name in os.listdir(home + '/state')), os.listdir(home))
     code, text = run('fusermount3', '-u', path, user=lib.alice)
     equal(code, 0, text)
-    check(wait_for(lambda: not mounts(path), 3), 'still mounted')
+    check(wait_for(lambda: not mounts(path)), 'still mounted')
     no_process_left('hers')
 
 

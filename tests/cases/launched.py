@@ -81,7 +81,7 @@ def runaways(mount, *words, how='stay', user=root):
     os.truncate(name, 0)
     os.chmod(name, 0o666)
     process = start(mount, *words, PYTHON, '-c', RUNAWAYS, name, how, user=user)
-    check(wait_for(lambda: lib.read(name).count('\n') == COUNT, 30), 'the program did not start')
+    check(wait_for(lambda: lib.read(name).count('\n') == COUNT), 'the program did not start')
     return process, [int(line) for line in lib.read(name).split()]
 
 
@@ -94,7 +94,7 @@ def members_are(mount, pids):
 
 
 def nothing_left(mount, pids=()):
-    check(wait_for(lambda: not any(map(is_alive, pids)), 20), [p for p in pids if is_alive(p)])
+    check(wait_for(lambda: not any(map(is_alive, pids))), [p for p in pids if is_alive(p)])
     check(wait_for(lambda: not mount.partitions()), mount.partitions())
     equal(mount.used(), 0, 'memory is back')
 

@@ -90,14 +90,26 @@ def fails(name, function, *arguments):
                  arguments)
 
 
-def wait_for(condition, seconds=10.0):
-    """Polls until condition() is true. Returns whether it became so."""
+def wait_for(condition, seconds=40.0):
+    """Polls until condition() is true. Returns whether it became so. What is expected to become
+    true takes no number of seconds: the usual limit is for a slow machine under load."""
     deadline = time.monotonic() + seconds * FACTOR
     while time.monotonic() < deadline:
         if condition():
             return True
         time.sleep(0.002)
     return bool(condition())
+
+
+def comes(read, wanted, *what):
+    """Polls until read() gives what is wanted, all of it; a check of what it gave last."""
+    found = []
+
+    def is_there():
+        found[:] = [read()]
+        return found[0] == wanted
+    wait_for(is_there)
+    return equal(found[0], wanted, *what)
 
 
 # -- files ---------------------------------------------------------------------
@@ -232,7 +244,7 @@ class Work:
     def goes_on(self):
         """Waits until each of them has done something more. Returns whether they did."""
         before = list(self.counts)
-        return wait_for(lambda: all(now > then for now, then in zip(self.counts, before)), 30)
+        return wait_for(lambda: all(now > then for now, then in zip(self.counts, before)))
 
 
 LAB, OPS = 6200, 6201
@@ -287,8 +299,8 @@ class Mount:
                                        read(self.log)[-1000:])
                 # Read, not stat: the kernel caches what a dead mount showed.
                 return self.is_mounted() and outcome(read, self.at('version')) == 'ok'
-            if not wait_for(usable, 20):
-                raise RuntimeError('not mounted after 20 s: ' + read(self.log)[-1000:])
+            if not wait_for(usable):
+                raise RuntimeError('not mounted: ' + read(self.log)[-1000:])
         return self
 
     def is_mounted(self):
@@ -356,7 +368,7 @@ class Mount:
         self.process.wait()
         Mount.live.remove(self)
         if worker:
-            wait_for(lambda: not os.path.exists(f'/proc/{worker}'), 5)
+            wait_for(lambda: not os.path.exists(f'/proc/{worker}'))
 
     def stop(self):
         """Sends SIGTERM. Returns the exit status."""
