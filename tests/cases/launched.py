@@ -165,7 +165,7 @@ def in_one_that_exists(mount):
     """The partition stays, with all that the program leaves; another program joins it."""
     name = mount.ask('0.5 3600')
     process, pids = runaways(mount, '--in', name, how='end')
-    equal(process.wait(20 * lib.FACTOR), 4)
+    equal(process.wait(60 * lib.FACTOR), 4)
     members = set(map(int, mount.read('partitions', name, 'procs').split()))
     equal(set(pids[1:]), members, 'who is left')
     code, out, _ = run(mount, '--in', name, 'sh', '-c', 'cat $CHRONOS_PARTITION/procs; exit 2')
@@ -211,7 +211,7 @@ def released(mount):
     process.stdout.readline()
     name = mount.partitions()[0]
     os.unlink(mount.at('partitions', name))
-    _, err = process.communicate(timeout=20 * lib.FACTOR)
+    _, err = process.communicate(timeout=60 * lib.FACTOR)
     equal(process.returncode, -15)
     equal(err, f'chronos: {name} was released by root.\n')
     nothing_left(mount)
@@ -226,7 +226,7 @@ def left_behind(mount):
         check(not waits or 'left processes behind' in err, err)
         nothing_left(mount)
     process, pids = runaways(mount, '--on-expiry', 'none', '0.5', '1h', how='end')
-    equal(process.wait(20 * lib.FACTOR), 4)
+    equal(process.wait(60 * lib.FACTOR), 4)
     check(all(map(is_alive, pids[1:])), 'none means none')
     equal(mount.partitions(), [])
     for pid in pids[1:]:
@@ -308,7 +308,7 @@ def worker_dies(mount):
     for _ in range(3):
         mount.kill_worker()
         equal(len(mount.partitions()), 1)
-    process.communicate('x\n', timeout=20 * lib.FACTOR)
+    process.communicate('x\n', timeout=60 * lib.FACTOR)
     equal(process.returncode, 7)
     nothing_left(mount)
 

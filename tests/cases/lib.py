@@ -123,7 +123,7 @@ def read(path):
 def put(fd, text):
     """One write; again while a user's name is being looked up, which takes a busy machine longer
     than the daemon waits for it."""
-    deadline = time.monotonic() + 10 * FACTOR
+    deadline = time.monotonic() + 60 * FACTOR
     while True:
         try:
             return os.write(fd, (text + '\n').encode())
@@ -373,7 +373,7 @@ class Mount:
     def stop(self):
         """Sends SIGTERM. Returns the exit status."""
         self.process.terminate()
-        code = self.process.wait(20 * FACTOR)
+        code = self.process.wait(60 * FACTOR)
         Mount.live.remove(self)
         return code
 
@@ -407,7 +407,7 @@ class Poller:
     def text(self):
         return os.pread(self.fd, 1 << 20, 0).decode().strip()
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         """The text after the next wake-up, or None."""
         if not self.poll.poll(seconds * 1000 * FACTOR):
             return None
