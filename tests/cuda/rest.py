@@ -138,7 +138,8 @@ def again(mount):
     equal(idle.say(f'alloc({326 * MIB})'), str(OUT_OF_MEMORY))
     check(int(program.say(f'alloc({4 * MIB})')) > 0)
     equal(int(mount.read('partitions', name, 'charge')), 604 * MIB)
-    equal(used(mount, name), 704 * MIB)
+    use(program, 644 * MIB)  # until the driver says so, 4 MiB of its rest are taken for charged
+    check(wait_for(lambda: used(mount, name) == 704 * MIB), used(mount, name))
     equal(program.say(f'alloc({322 * MIB})'), str(OUT_OF_MEMORY))
     check(int(program.say(f'alloc({320 * MIB})')) > 0)
     for one in program, idle:
