@@ -12,8 +12,10 @@
 
 /* -- words ------------------------------------------------------------------ */
 
-static const char *const on_expiry_words[] = {
-    [ON_EXPIRY_NONE] = "none", [ON_EXPIRY_TERM] = "term", [ON_EXPIRY_KILL] = "kill"};
+static const char *const on_expiry_words[] = {[ON_EXPIRY_NONE] = "none",
+                                              [ON_EXPIRY_TERM] = "term",
+                                              [ON_EXPIRY_KILL] = "kill",
+                                              [ON_EXPIRY_SUSPEND] = "suspend"};
 #define ON_EXPIRY_COUNT (sizeof(on_expiry_words) / sizeof(on_expiry_words[0]))
 
 /* Signals that a program can handle and that the host uses for nothing else. */
@@ -30,14 +32,26 @@ static bool is_span(int64_t ns)
     return ns >= 0 && ns <= DURATION_MAX_NS;
 }
 
+/* Only one that is suspended is on its way, and a pending one that is to be resumed. */
+static bool stage_is_sound(const struct partition *partition)
+{
+    if (partition->state == PARTITION_PENDING)
+        return partition->suspend_stage == SUSPEND_NONE || partition->suspend_stage == SUSPEND_AWAY;
+    return partition->state == PARTITION_SUSPENDED
+               ? partition->suspend_stage != SUSPEND_NONE &&
+                     partition->suspend_stage <= SUSPEND_RETURNING
+               : partition->suspend_stage == SUSPEND_NONE;
+}
+
 bool ending_is_sound(const struct partition *partition)
 {
-    if (partition->on_expiry > ON_EXPIRY_KILL || !is_span(partition->grace_ns) ||
-        !is_span(partition->warn.ns))
+    if (!stage_is_sound(partition) || partition->on_expiry > ON_EXPIRY_SUSPEND ||
+        !is_span(partition->grace_ns) || !is_span(partition->warn.ns))
         return false;
     if (partition->warn.ns == 0)
-        return partition->warn.signal == 0 && partition->state <= PARTITION_ACTIVE;
-    return partition->state <= PARTITION_EXPIRING &&
+        return partition->warn.signal == 0 && partition->state != PARTITION_EXPIRING &&
+               partition->state <= PARTITION_SUSPENDED;
+    return partition->state <= PARTITION_SUSPENDED &&
            (partition->warn.signal == 0 || ending_signal_text(partition->warn.signal));
 }
 
@@ -64,7 +78,8 @@ int ending_parse_on_expiry(const char *text, size_t length, uint32_t *ret_on_exp
     }
     message_quote(text, length, quoted);
     return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not a value of on_expiry; write none, term or kill.", quoted);
+                          "\"%s\" is not a value of on_expiry; write none, term, kill or suspend.",
+                          quoted);
 }
 
 int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_set, char *message,
@@ -85,8 +100,8 @@ int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_se
     }
     if (set == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "Owners must have a choice; write at least one of none, term and "
-                              "kill.");
+                              "Owners must have a choice; write at least one of none, term, "
+                              "kill and suspend.");
     *ret_set = set;
     return 0;
 }
@@ -205,8 +220,11 @@ int ending_apply(const struct engine *engine, const struct call *call,
     if (!ending_is_sound(&after))
         return refuse(
             REFUSED_INVALID, call->why,
-            "Write none, term or kill for on_expiry, and at most 100 years for grace and warn.");
-    if (!call->caller->admin && after.on_expiry != partition->on_expiry)
+            "Write none, term, kill or suspend for on_expiry, and at most 100 years for grace and "
+            "warn.");
+    if (after.on_expiry != partition->on_expiry)
+        r = suspend_check_choice(engine, call, &after);
+    if (!r && !call->caller->admin && after.on_expiry != partition->on_expiry)
         r = check_on_expiry(policy, after.on_expiry, call->why);
     if (!r && !call->caller->admin && after.grace_ns != partition->grace_ns)
         r = check_grace(policy, after.grace_ns, call->why);

@@ -287,6 +287,19 @@ void preempt_move(struct engine *engine, const struct call *call, struct preempt
                   struct entry *high);
 struct preemption *preempt_free(struct preemption *preemption);
 
+/* -- suspend.c -------------------------------------------------------------- */
+
+/* Whether a partition is suspended at the end of its lease. */
+bool suspend_is_due(const struct engine *engine, const struct partition *partition);
+/* Refuse on_expiry=suspend where it cannot be. */
+int suspend_check_choice(const struct engine *engine, const struct call *call,
+                         const struct partition *partition);
+/* Refuse a change of what is suspended. */
+int suspend_check_changes(const struct call *call, const struct partition *partition,
+                          const char *what);
+/* Suspend `entry`; `event` is an EVENT_SUSPENDING. */
+void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry);
+
 /* -- expiry.c -------------------------------------------------------------- */
 
 /* End `entry` as `event` says; `event` is from journal_new. */
