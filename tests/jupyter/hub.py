@@ -150,6 +150,7 @@ class Hub:
         os.chown(self.place, user.uid, user.gid)
         text = CONFIG + config
         for word, value in (("TOKEN", TOKEN), ("CHRONOS", os.environ["CHRONOS"]),
+                            ("MOUNT", mount.dir),
                             ("SERVER", server or os.path.join(T, "server"))):
             text = re.sub(rf'"{word}"', repr(value), text)
         with open(os.path.join(self.place, "config.py"), "w", encoding="utf-8") as file:
@@ -190,8 +191,16 @@ class Hub:
         self.process.wait(60 * FACTOR)
 
     def api(self, method, path, body=None):
+        return self._ask(method, f"{URL}/api/{path}", body)
+
+    def server(self, method, user, path, body=None):
+        """Ask the server of a user."""
+        return self._ask(method, f"{URL[:-4]}/user/{user}/{path}", body)
+
+    @staticmethod
+    def _ask(method, url, body):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{URL}/api/{path}", data, method=method)
+        request = urllib.request.Request(url, data, method=method)
         request.add_header("Authorization", f"token {TOKEN}")
         return _open(urllib.request.urlopen, request)
 

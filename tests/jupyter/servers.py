@@ -6,12 +6,32 @@ the daemon."""
 
 import html
 import os
+import shutil
 import signal
 
 import hub
 import inside
 import lib
 from hub import Browser, Hub, until
+
+# Servers with these names are started in another way: the real one, one by a spawner that does not
+# do what the mixin expects, and one whose user holds the process that joins.
+CONFIG = hub.MIXIN + """
+import time
+from chronos import _lease
+join = _lease.Lease.join
+_lease.Lease.join = lambda self: time.sleep(1000) if "-held-" in self.label else join(self)
+class Plain(LocalProcessSpawner):
+    async def start(self):
+        if self.name == "real":
+            self.cmd = ["jupyterhub-singleuser"]
+        if self.name == "other":
+            self.popen_kwargs = {"preexec_fn": lambda: None}
+        return await super().start()
+class Spawner(ChronosSpawnerMixin, Plain):
+    pass
+c.JupyterHub.spawner_class = Spawner
+"""
 
 
 class Servers(inside.Case):
@@ -21,7 +41,7 @@ class Servers(inside.Case):
     def setUpClass(cls):
         hub.prepare()
         super().setUpClass()
-        cls.hub = Hub(cls.mount, hub.MIXIN)
+        cls.hub = Hub(cls.mount, CONFIG)
         cls.hub.add("alice", "bob", "carol", "nobody")
         cls.addClassCleanup(lambda: cls.hub.stop())
 
@@ -194,6 +214,29 @@ class Servers(inside.Case):
         self.assertTrue(until(lambda: not self.hub.servers("alice")))
         self.mount.start()
         self.gone()
+
+    def test_not_joined(self):
+        """No server runs outside, and a user who holds the process that joins holds no hub."""
+        for name, status, says in (("other", 500, "starts servers in another way"),
+                                   ("held", 409, "within 5 seconds")):
+            answer = self.hub.spawn("alice", name)
+            self.assertEqual(answer.status, status, answer)
+            self.assertIn(says, answer.json()["message"])
+            self.gone()
+
+    def test_notebook(self):
+        """The server that a hub starts by itself, and the kernel of a notebook."""
+        if not shutil.which("jupyterhub-singleuser"):
+            self.skipTest("no jupyterhub-singleuser here")
+        self.started(self.hub.spawn("alice", "real"))
+        [name] = self.mount.partitions()
+        answer = self.hub.server("POST", "alice/real", "api/kernels", {})
+        self.assertEqual(answer.status, 201, answer)
+
+        def kernel():
+            pids = self.mount.read("partitions", name, "procs").split()
+            return any("ipykernel" in lib.read(f"/proc/{pid}/cmdline") for pid in pids)
+        self.assertTrue(until(kernel), self.hub.said())
 
 
 inside.main()
