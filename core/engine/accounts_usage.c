@@ -27,6 +27,8 @@ bool accounts_may_book(enum event_kind kind)
     case EVENT_DEVICES:
     case EVENT_PRIORITY:
     case EVENT_DELAYED:
+    case EVENT_MISSED:
+    case EVENT_USED:
         return false;
     default:
         return true;

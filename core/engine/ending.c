@@ -32,11 +32,15 @@ static bool is_span(int64_t ns)
 
 bool ending_is_sound(const struct partition *partition)
 {
+    bool missed = partition->arrival == ARRIVAL_MISSED;
+
     if (partition->on_expiry > ON_EXPIRY_KILL || !is_span(partition->grace_ns) ||
-        !is_span(partition->warn.ns))
+        !is_span(partition->warn.ns) || partition->arrival > ARRIVAL_MISSED ||
+        (partition->arrival && partition->state == PARTITION_PENDING) ||
+        (missed && partition->state != PARTITION_EXPIRING))
         return false;
     if (partition->warn.ns == 0)
-        return partition->warn.signal == 0 && partition->state <= PARTITION_ACTIVE;
+        return partition->warn.signal == 0 && (missed || partition->state <= PARTITION_ACTIVE);
     return partition->state <= PARTITION_EXPIRING &&
            (partition->warn.signal == 0 || ending_signal_text(partition->warn.signal));
 }
@@ -199,7 +203,8 @@ int ending_apply(const struct engine *engine, const struct call *call,
     if (change->set_warn) {
         after.warn.ns = change->warn.ns;
         after.warn.signal = change->warn.ns > 0 ? change->warn.signal : 0;
-        if (after.warn.ns == 0 && after.state == PARTITION_EXPIRING)
+        if (after.warn.ns == 0 && after.state == PARTITION_EXPIRING &&
+            after.arrival != ARRIVAL_MISSED)
             after.state = PARTITION_ACTIVE;
     }
     if (!ending_is_sound(&after))
@@ -219,7 +224,7 @@ bool ending_settle(struct partition *partition, int64_t now_ns)
 {
     bool near = partition->warn.ns > 0 && ending_warning_ns(partition) <= now_ns;
 
-    if (!near && partition->state == PARTITION_EXPIRING)
+    if (!near && partition->state == PARTITION_EXPIRING && partition->arrival != ARRIVAL_MISSED)
         partition->state = PARTITION_ACTIVE;
     return near && partition->state == PARTITION_ACTIVE;
 }

@@ -6,6 +6,7 @@
 #ifndef CHRONOS_ENGINE_INTERNAL_H
 #define CHRONOS_ENGINE_INTERNAL_H
 
+#include "arrival.h"
 #include "core/base/avl.h"
 #include "core/base/message.h"
 #include "engine.h"
@@ -35,6 +36,8 @@ struct entry {
     struct avl_node by_hold;     /* hold, id; unused if hold is 0 */
     struct avl_node by_end;      /* end_ns, id */
     struct avl_node by_warning;  /* due time, id; only while a warning is pending */
+    struct avl_node by_arrival;  /* arrival_ns, id; only while its user is awaited */
+    int64_t arrival_ns;          /* since when that is so, as this engine noticed it */
     uint32_t account;            /* the account of its owner */
     struct charge charge;        /* of the account */
     struct charge *group_charge; /* owned; NULL: no group has it in its quota */
@@ -78,6 +81,7 @@ struct engine {
     struct queue queue;
     struct accounts accounts;
     uint64_t count;
+    struct arrivals arrivals;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
     /* Partitions whose end is not later are over. Queries do not show those that
