@@ -135,6 +135,8 @@ struct chronos_mount {
 int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
                        struct chronos_mount *ret_mount);
 void chronos_mount_close(struct chronos_mount *mount);
+/* Return whether root or this user mounted the tree, also where its path was given. */
+bool chronos_mount_is_trusted(const struct chronos_mount *mount);
 
 /* -- path --------------------------------------------------------------------------------- */
 /* `path` is relative to the descriptor `directory`, as in openat(2). */
