@@ -10,6 +10,7 @@ import time
 import lib
 from cluster import Cluster
 from lib import GIB, alice, bob, carol, check, equal, wait_for
+from waits import waits
 
 LONG = bool(os.environ.get('CHRONOS_LONG'))
 JOBS = 200 if LONG else 50
@@ -62,6 +63,7 @@ def trouble(cluster, random_):
 def main():
     random_ = random.Random(15)
     cluster = Cluster(devices='2x80G', plugin='queue')
+    waits(cluster, cluster.nodes[0])
     users = (alice, bob, carol)
     jobs, killed = [], []
     for i in range(JOBS):
