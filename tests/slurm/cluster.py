@@ -171,6 +171,8 @@ class Tree(lib.Mount):
 
 
 class Cluster:
+    files = {}  # more files of configuration
+
     def __init__(self, nodes=3, devices='4x80G', plugin='', config=''):
         need()
         self.environment = dict(os.environ, SLURM_CONF=os.path.join(T, 'etc/slurm.conf'))
@@ -193,6 +195,8 @@ class Cluster:
         shutil.copy(os.path.join(SCRIPTS, 'job_submit_chronos.lua'),
                     os.path.join(T, 'etc/job_submit.lua'))
         self.put('gres.conf', page('gres.conf'))
+        for name, text in self.files.items():
+            self.put(name, text)
         self.processes = []
         self.munge()
         self.controller = None

@@ -13,9 +13,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* Wait while the partition is pending. Slurm's signals end the wait, but it sends none to processes
- * that have the name of its own daemon: without another one a job that waits could not be cancelled,
- * and the node would be drained for it. */
+/* Wait while the partition is pending. Slurm's signals end the wait, but it sends none to a process
+ * with the name of its own daemon: a job that waits under that could not be cancelled, and the node
+ * would be drained for it. */
 static int wait_for_start(int directory, struct message *sentence)
 {
     char state[32];
