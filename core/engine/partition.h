@@ -100,6 +100,12 @@ static inline uint64_t partition_bytes(const struct partition *partition)
     return bytes;
 }
 
+/* The same of what it has now: nothing while it waits. */
+static inline uint64_t partition_held_bytes(const struct partition *partition)
+{
+    return partition->state == PARTITION_PENDING ? 0 : partition_bytes(partition);
+}
+
 /* The word for an enum partition_state, such as "active", or "unknown". */
 const char *partition_state_text(uint32_t state);
 

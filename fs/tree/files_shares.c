@@ -92,12 +92,16 @@ void files_shares_summary(const struct tree *tree, const struct partition *parti
     }
 }
 
-/* Return a share that its programs have charged more of than `bytes`; -1: none. */
-static int charged_more(struct tree *tree, const struct partition *partition, uint64_t bytes,
-                        uint64_t *ret_charged)
+/* Return a share that its programs have charged more of than this amount of its device; -1: none.
+ */
+static int charged_more(struct tree *tree, const struct partition *partition,
+                        const struct amount *amount, uint64_t *ret_charged, uint64_t *ret_bytes)
 {
     for (uint32_t i = 0; i < partition->share_count; i++) {
+        uint64_t bytes = units_amount_bytes(
+            amount, engine_device(tree->engine, partition->shares[i].device)->memory_bytes);
         *ret_charged = usage_of(tree, partition, i).charged_bytes;
+        *ret_bytes = bytes;
         if (bytes < *ret_charged && bytes < partition->shares[i].memory_bytes)
             return (int)i;
     }
@@ -112,10 +116,9 @@ int files_shares_store_fraction(struct tree *tree, struct write *write)
                                sizeof(write->why.message));
     if (r)
         return r;
-    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
-    uint64_t bytes = units_amount_bytes(&amount, total), charged;
+    uint64_t bytes, charged;
     bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
-    int share = may ? charged_more(tree, partition, bytes, &charged) : -1;
+    int share = may ? charged_more(tree, partition, &amount, &charged, &bytes) : -1;
     char of[24] = "";
     if (share >= 0 && partition->share_count > 1)
         snprintf(of, sizeof(of), " of gpu%u", (unsigned)partition->shares[share].device);
@@ -125,6 +128,6 @@ int files_shares_store_fraction(struct tree *tree, struct write *write)
                               "%llu%s. They must release some or end first.",
                               (unsigned long long)partition->id, (unsigned long long)bytes,
                               (unsigned long long)charged, of);
-    return engine_resize(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
-                         bytes);
+    return engine_resize_to(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                            partition->id, &amount);
 }
