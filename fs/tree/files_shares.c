@@ -17,11 +17,8 @@ static struct ledger_figures usage_of(const struct tree *tree, const struct part
 int files_shares_show_device(struct tree *tree, const struct node *node, uint32_t uid,
                              struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
+    PARTITION_OR_GONE(tree, node);
     char devices[TREE_DEVICES_TEXT_MAX];
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
     tree_devices_text(partition, devices);
     strbuf_print(out, "%s\n", devices);
     return 0;
@@ -29,10 +26,7 @@ int files_shares_show_device(struct tree *tree, const struct node *node, uint32_
 
 int files_shares_show(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     for (uint32_t i = 0; i < partition->share_count; i++) {
         const struct ledger_figures figures = usage_of(tree, partition, i);
         strbuf_print(out, "gpu%u %llu %llu %llu %llu %llu.%03llu\n",
@@ -49,10 +43,7 @@ int files_shares_show(struct tree *tree, const struct node *node, uint32_t uid, 
 int files_shares_show_limit(struct tree *tree, const struct node *node, uint32_t uid,
                             struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     strbuf_print(out, "%llu\n", (unsigned long long)partition_bytes(partition));
     return 0;
 }
@@ -60,10 +51,7 @@ int files_shares_show_limit(struct tree *tree, const struct node *node, uint32_t
 int files_shares_show_fraction(struct tree *tree, const struct node *node, uint32_t uid,
                                struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
     struct amount amount = {.is_share = true, .scale = 1};
     int decimals = 0;
