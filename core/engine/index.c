@@ -105,7 +105,8 @@ static void update_account(struct avl_node *node)
     entry->held_count = 1;
     entry->held_guests = entry->guests ? entry->guests->count : 0;
     entry->held_bytes = 0;
-    for (uint32_t i = 0; i < entry->partition.share_count; i++)
+    for (uint32_t i = 0; partition_holds(&entry->partition) && i < entry->partition.share_count;
+         i++)
         entry->held_bytes += entry->partition.shares[i].memory_bytes;
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
@@ -216,9 +217,11 @@ static void put_in(struct engine *engine, struct entry *entry)
 
         place->entry = entry;
         avl_insert(&device->partitions, &place->by_device);
+        device->count++;
+        if (!partition_holds(partition))
+            continue;
         timeline_add(&device->timeline, &place->start, &place->end, partition->id,
                      partition->start_ns, partition->end_ns, (int64_t)share->memory_bytes);
-        device->count++;
         device->total_bytes += share->memory_bytes;
     }
     if (partition->state == PARTITION_PENDING)
@@ -251,8 +254,10 @@ static void take_out(struct engine *engine, struct entry *entry)
         struct place *place = &entry->places[i];
 
         avl_remove(&device->partitions, &place->by_device);
-        timeline_remove(&device->timeline, &place->start, &place->end);
         device->count--;
+        if (!partition_holds(partition))
+            continue;
+        timeline_remove(&device->timeline, &place->start, &place->end);
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
     engine->count--;

@@ -20,14 +20,15 @@
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
 #define STATE_TABLES      6          /* raise it when the tables change, but for attributes */
-/* Files of the two formats before are read, and upgraded before the first write; those of others
- * are refused. An attribute is a column, so the format counts them. */
+/* Files of two formats before are upgraded before the first write, others are refused. An attribute
+ * is a column, so the format counts them. */
 enum {
     STATE_ATTRIBUTES = 0
 #define ATTRIBUTE(...) +1
 #include "core/engine/partition.def"
 };
-#define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES)
+#define STATE_COLUMNS     1 /* raise it when other columns of these tables change */
+#define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES + STATE_COLUMNS)
 #define STATE_FIRST       405 /* has no columns for what waits or has several shares */
 #define STATE_SECOND      505 /* has no column for who is awaited */
 #define STATE_DEVICES_MAX 4096
