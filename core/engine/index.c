@@ -104,10 +104,7 @@ static void update_account(struct avl_node *node)
     update_latest(node, entry);
     entry->held_count = 1;
     entry->held_guests = entry->guests ? entry->guests->count : 0;
-    entry->held_bytes = 0;
-    for (uint32_t i = 0; partition_holds(&entry->partition) && i < entry->partition.share_count;
-         i++)
-        entry->held_bytes += entry->partition.shares[i].memory_bytes;
+    entry->held_bytes = partition_held_bytes(&entry->partition);
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
 

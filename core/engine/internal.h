@@ -195,7 +195,7 @@ struct admission_choice {
 void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
                       uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
 int admission_resize(struct engine *engine, const struct call *call,
-                     const struct partition *partition, uint64_t bytes);
+                     const struct partition *partition, const struct partition *wanted);
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
                   int64_t end_ns);
 
