@@ -72,7 +72,7 @@ struct holder *accounts_at_or_after(const struct engine *engine, bool group, uin
 /* -- limits ------------------------------------------------------------------- */
 
 /* A group has the limits that were set for it, and no others. */
-static struct quota_limits limits_of(const struct engine *engine, const struct holder *holder)
+struct quota_limits accounts_limits_of(const struct engine *engine, const struct holder *holder)
 {
     struct quota_limits none = {0};
 
@@ -90,7 +90,7 @@ static struct quota_limits limits_of(const struct engine *engine, const struct h
 void accounts_put_in_force(struct engine *engine, struct holder *holder)
 {
     engine->accounts.limited -= accounts_is_limited(holder);
-    holder->quota.limits = limits_of(engine, holder);
+    holder->quota.limits = accounts_limits_of(engine, holder);
     engine->accounts.limited += accounts_is_limited(holder);
 }
 
@@ -121,7 +121,7 @@ struct holder *accounts_get(struct engine *engine, bool group, uint32_t id)
         return NULL;
     holder->group = group;
     holder->id = id;
-    struct quota_limits limits = limits_of(engine, holder);
+    struct quota_limits limits = accounts_limits_of(engine, holder);
     quota_init(&holder->quota, &limits);
     accounts_init_pending(holder);
     engine->accounts.limited += accounts_is_limited(holder);
@@ -140,15 +140,12 @@ int accounts_prepare(struct engine *engine, const struct partition *partition)
 
 static bool is_idle(const struct holder *holder)
 {
-    bool used = holder->booked || holder->quota.day.ppm_ns || holder->quota.week.ppm_ns;
-
-    return holder->own.set == 0 && !avl_first(&holder->quota.tally.marks) && !used;
+    return holder->own.set == 0 && !avl_first(&holder->quota.tally.marks) &&
+           !accounts_has_used(holder);
 }
 
-static void forget(struct engine *engine, bool group, uint32_t id)
+void accounts_forget_idle(struct engine *engine, struct holder *holder)
 {
-    struct holder *holder = accounts_find(engine, group, id);
-
     if (holder && is_idle(holder)) {
         engine->accounts.limited -= accounts_is_limited(holder);
         avl_remove(&engine->accounts.holders, &holder->node);
@@ -158,16 +155,16 @@ static void forget(struct engine *engine, bool group, uint32_t id)
 
 void accounts_forget(struct engine *engine, const struct partition *partition)
 {
-    forget(engine, false, accounts_of(engine, partition->uid));
+    accounts_forget_idle(engine, accounts_find(engine, false, accounts_of(engine, partition->uid)));
     if (partition->quota_group)
-        forget(engine, true, partition->quota_group);
+        accounts_forget_idle(engine, accounts_find(engine, true, partition->quota_group));
 }
 
 bool accounts_alike(const struct partition *a, const struct partition *b)
 {
     return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
            (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
-           a->share_count == b->share_count &&
+           partition_holds(a) == partition_holds(b) && a->share_count == b->share_count &&
            memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
 }
 
@@ -199,8 +196,8 @@ static void charge(struct engine *engine, struct charge *charge, struct holder *
     uint64_t ppm = accounts_ppm(engine, partition);
     const struct fairshare_scale scale = accounts_scale(engine);
 
-    charge->holder = holder;
-    if (!holder)
+    charge->holder = partition_holds(partition) ? holder : NULL;
+    if (!charge->holder)
         return;
     quota_put(&holder->quota, engine->accounts.calendar, &charge->quota, partition->id, ppm,
               partition->start_ns, partition->end_ns, partition->start_ns);
@@ -227,6 +224,7 @@ static void take_back(struct engine *engine, struct charge *charge,
     if (partition->state != PARTITION_PENDING && !holder->group && !holder->stale)
         fairshare_drop(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
     charge->holder = NULL;
+    engine->accounts.any_idle |= is_idle(holder);
 }
 
 void accounts_add(struct engine *engine, struct entry *entry)
@@ -249,7 +247,8 @@ void accounts_remove(struct engine *engine, struct entry *entry)
 bool accounts_frees(const struct partition *before, const struct partition *after)
 {
     bool frees = before->uid != after->uid || before->start_ns != after->start_ns ||
-                 before->end_ns > after->end_ns || before->share_count != after->share_count;
+                 before->end_ns > after->end_ns || before->share_count != after->share_count ||
+                 (partition_holds(before) && !partition_holds(after));
 
     for (uint32_t i = 0; !frees && i < before->share_count; i++)
         frees = before->shares[i].device != after->shares[i].device ||

@@ -27,6 +27,11 @@ bool accounts_may_book(enum event_kind kind)
     case EVENT_DEVICES:
     case EVENT_PRIORITY:
     case EVENT_DELAYED:
+    case EVENT_MISSED:
+    case EVENT_USED:
+    case EVENT_MEASURED:
+    case EVENT_SUSPENDED:
+    case EVENT_RESUMED:
         return false;
     default:
         return true;
@@ -171,7 +176,8 @@ static void book_record(struct engine *engine, struct engine_event *event,
     int64_t until_ns = event->at_ns < partition->end_ns ? event->at_ns : partition->end_ns;
     wide ppm = sign * (wide)accounts_ppm(engine, partition);
 
-    if (partition->state == PARTITION_PENDING || until_ns <= partition->start_ns)
+    if (partition->state == PARTITION_PENDING || !partition_holds(partition) ||
+        until_ns <= partition->start_ns)
         return;
     book(engine, event, accounts_find(engine, false, accounts_of(engine, partition->uid)), ppm,
          partition->start_ns, until_ns);
@@ -188,6 +194,24 @@ void accounts_book(struct engine *engine, struct engine_event *event)
     book_record(engine, event, &event->before, 1);
     if (!event_kind_is_end(event->kind))
         book_record(engine, event, &event->after, -1);
+}
+
+void accounts_drop(struct engine_event *event, struct holder *holder)
+{
+    const struct usage_record none = {.group = holder->group, .id = holder->id};
+
+    change_of(event, holder)->after = none;
+    set_record(holder, &none);
+}
+
+int accounts_prepare_revert(struct engine *engine, const struct engine_event *event)
+{
+    for (uint32_t i = 0; i < event->usage_count; i++) {
+        if (!accounts_get(engine, event->usage[i].before.group, event->usage[i].before.id))
+            return -ENOMEM;
+    }
+    return event->before.id && event->kind != EVENT_NOTE ? accounts_prepare(engine, &event->before)
+                                                         : 0;
 }
 
 void accounts_revert(struct engine *engine, const struct engine_event *event)

@@ -63,9 +63,9 @@ static int parse_duration(const struct policy_row *row, const struct setting_val
     bool zero = next_word(&words, &word, &length) && word[0] == '0';
     int r = 0;
 
-    if (is_word(row, value, "max")) {
-        *ns = INT64_MAX;
-        snprintf(value->canonical, value->canonical_size, "max");
+    if (is_word(row, value, "max") || is_word(row, value, "off")) {
+        *ns = value->text[0] == 'o' ? 0 : INT64_MAX;
+        snprintf(value->canonical, value->canonical_size, "%s", value->text);
         return 0;
     }
     if (zero)
@@ -244,6 +244,9 @@ static int check(const struct policy *policy, const struct policy_row *row,
     bool low = row->offset == offsetof(struct policy, min_duration_ns);
     char limit[32];
 
+    if (policy->reorder > POLICY_REORDER_MAX)
+        return INVALID(value, "The setting %s is a number from 1 to %d.", row->name,
+                       POLICY_REORDER_MAX);
     if (policy->min_duration_ns <= policy->max_duration_ns)
         return 0;
     units_duration_text(low ? policy->max_duration_ns : policy->min_duration_ns, limit,

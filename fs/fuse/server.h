@@ -77,6 +77,7 @@ struct server {
     uint64_t join_number;
     struct calendar_windows windows; /* of quotas; filled in again from calendar_until_ns on */
     int64_t calendar_until_ns;
+    int64_t zone_seen_ns;              /* when the time zone was looked at last */
     int timer_fd, clock_fd, signal_fd; /* clock_fd: readable when the wall clock was set */
     int64_t armed_ns;                  /* when the timer fires; ENGINE_FOREVER: not set */
     int64_t record_due_ns;             /* when to record the time and usage next */
@@ -226,6 +227,13 @@ int reply_fill_entry(const struct query *query, const struct node *node, bool li
                      struct fuse_entry_param *ret_entry);
 /* Answer a read with the part of the text that it asks for. */
 void reply_text(const struct query *query, const char *text, size_t length);
+
+/* -- used.c ------------------------------------------------------------------------ */
+
+/* A partition is used. Records it if that is the first use of a reservation. */
+void used_note(struct server *server, uint64_t id);
+/* A list of members has come: it is used if there are some, or if it was charged once. */
+void used_members(struct server *server, const struct host_result *result);
 
 /* -- submit_time.c ----------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@ import time
 import lib
 from lib import alice, check, equal, fails
 
-SLACK = 0.25  # the delay that a noisy machine may add to the tests themselves
+SLACK = 0.9  # what a loaded machine may add; caches of the kernel would keep it for 1 s
 CLOCKS = 0.002  # how far apart two readings of two clocks may be
 
 
@@ -253,7 +253,7 @@ def released(mount):
             equal(mount.used(), 0)
             fails('ENODEV', os.pread, fd, 10, 0)
             for look in (path, link, path + '/state'):
-                check(lib.wait_for(lambda: not os.path.lexists(look), 10), how, look, 'stays')
+                check(lib.wait_for(lambda: not os.path.lexists(look)), how, look, 'stays')
             lag = max(lag, time.perf_counter() - done)
             os.close(fd)
     equal(seen, 0, 'the other name outlived the answer')

@@ -271,6 +271,11 @@ int chronos_places_own(const char *list, size_t length, const char *own, char **
 /* Read the file `environment` of a partition's directory, with the caller's path of the directory
  * in the place of the daemon's. The caller frees *ret_text. */
 int chronos_variables_read(int directory, char **ret_text);
+/* Return the value that a program gets for the variable `name` of that file if it has `present`
+ * (NULL: nothing): in a list its own entries stay, behind the new one. 0, and the caller frees
+ * *ret_value; or -ENOMEM. */
+int chronos_variable_merge(const char *name, const char *value, const char *present,
+                           char **ret_value);
 
 /* -- requests ----------------------------------------------------------------------------- */
 
