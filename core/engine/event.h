@@ -44,6 +44,14 @@ enum event_kind {
     EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
     EVENT_MISSED,    /* the warning before EVENT_NO_SHOW: state, arrival */
     EVENT_USED,      /* first use of one that was awaited: arrival; can return it to active */
+    /* suspend_stage, state and, where they change, start_ns and end_ns */
+    EVENT_SUSPENDING,    /* its lease is over, and its processes leave the device; at_ns is end_ns,
+                          * unless its owner asked for it earlier */
+    EVENT_MEASURED,      /* suspended_bytes, suspended_count: what they have there */
+    EVENT_SUSPENDED,     /* they have left it */
+    EVENT_RESUMING,      /* it has a new lease, which has begun, or is pending */
+    EVENT_RESUMED,       /* its processes are back */
+    EVENT_RESUME_FAILED, /* they could not come back: it is suspended as before */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)

@@ -10,6 +10,18 @@
 /* A step of the plan may take as long as so many events: a gang looks at all devices. */
 #define STEP_EVENTS 16
 
+/* Programs that are stopped do not handle SIGTERM; others that are not suspended do. */
+static void set_ending(struct partition *after)
+{
+    if (after->suspend_stage != SUSPEND_NONE)
+        after->on_expiry = ON_EXPIRY_KILL;
+    else if (after->on_expiry == ON_EXPIRY_SUSPEND)
+        after->on_expiry = ON_EXPIRY_TERM;
+    if (after->state == PARTITION_SUSPENDED)
+        after->state = PARTITION_ACTIVE;
+    after->suspend_stage = SUSPEND_NONE;
+}
+
 void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry)
 {
     bool waits = entry->partition.state == PARTITION_PENDING;
@@ -20,6 +32,7 @@ void expiry_end(struct engine *engine, struct engine_event *event, struct entry 
     if (waits && event->after.start_ns > event->at_ns)
         event->after.start_ns = event->at_ns;
     event->after.change_seq = event->seq;
+    set_ending(&event->after);
     event->guests = entry->guests;
     entry->guests = NULL;
     if (event->at_ns < event->before.end_ns)
@@ -37,8 +50,12 @@ void expiry_start(struct engine *engine, struct engine_event *event, struct entr
     journal_of(event, entry);
     journal_append(engine, event);
     event->after.state = PARTITION_ACTIVE;
-    if (arrival_is_awaited(engine, entry))
+    if (event->after.suspend_stage != SUSPEND_NONE) { /* its programs are to come back first */
+        event->after.state = PARTITION_SUSPENDED;
+        event->after.suspend_stage = SUSPEND_RETURNING;
+    } else if (arrival_is_awaited(engine, entry)) {
         event->after.arrival = ARRIVAL_AWAITED;
+    }
     event->after.change_seq = event->seq;
     index_change(engine, entry, &event->after);
 }
@@ -111,7 +128,9 @@ static struct due find_due(const struct engine *engine, int64_t now_ns)
 
     offer(&due, warning, EVENT_WARNED, warning ? warns_ns(warning) : 0);
     offer(&due, awaited, EVENT_MISSED, awaited ? arrival_due_ns(engine, awaited) : 0);
-    offer(&due, end, EVENT_EXPIRED, end ? end->partition.end_ns : 0);
+    offer(&due, end,
+          end && suspend_is_due(engine, &end->partition) ? EVENT_SUSPENDING : EVENT_EXPIRED,
+          end ? end->partition.end_ns : 0);
     offer(&due, missed, EVENT_NO_SHOW, missed ? arrival_due_ns(engine, missed) : 0);
     offer(&due, start, EVENT_STARTED, start ? start->partition.start_ns : 0);
     offer(&due, give_up, EVENT_GAVE_UP, give_up ? give_up->waiter->record.give_up_ns : 0);
@@ -190,6 +209,8 @@ static int do_due(struct engine *engine, int64_t now_ns, size_t *most)
             miss(engine, event, due.entry);
         else if (due.kind == EVENT_STARTED)
             expiry_start(engine, event, due.entry);
+        else if (due.kind == EVENT_SUSPENDING)
+            suspend_begin(engine, event, due.entry);
         else
             expiry_end(engine, event, due.entry);
         (*most)--;

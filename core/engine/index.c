@@ -214,9 +214,11 @@ static void put_in(struct engine *engine, struct entry *entry)
 
         place->entry = entry;
         avl_insert(&device->partitions, &place->by_device);
+        device->count++;
+        if (!partition_holds(partition))
+            continue;
         timeline_add(&device->timeline, &place->start, &place->end, partition->id,
                      partition->start_ns, partition->end_ns, (int64_t)share->memory_bytes);
-        device->count++;
         device->total_bytes += share->memory_bytes;
     }
     if (partition->state == PARTITION_PENDING)
@@ -249,8 +251,10 @@ static void take_out(struct engine *engine, struct entry *entry)
         struct place *place = &entry->places[i];
 
         avl_remove(&device->partitions, &place->by_device);
-        timeline_remove(&device->timeline, &place->start, &place->end);
         device->count--;
+        if (!partition_holds(partition))
+            continue;
+        timeline_remove(&device->timeline, &place->start, &place->end);
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
     engine->count--;

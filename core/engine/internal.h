@@ -244,6 +244,9 @@ static inline bool ending_warning_is_due(const struct partition *partition)
 /* Apply `change` to the record, if the caller may. */
 int ending_apply(const struct engine *engine, const struct call *call,
                  const struct ending_change *change, struct partition *partition);
+/* Refuse on_expiry=suspend where it cannot be. */
+int ending_check_suspend(const struct engine *engine, const struct call *call,
+                         const struct partition *partition);
 /* Settle the state after end_ns or warn.ns changed: withdraw the warning if it is no longer due.
  * True if a warning is due now. */
 bool ending_settle(struct partition *partition, int64_t now_ns);
@@ -290,6 +293,16 @@ int preempt_prepare_move(struct engine *engine, const struct call *call,
 void preempt_move(struct engine *engine, const struct call *call, struct preemption *preemption,
                   struct entry *high);
 struct preemption *preempt_free(struct preemption *preemption);
+
+/* -- suspend.c -------------------------------------------------------------- */
+
+/* Whether a partition is suspended at the end of its lease. */
+bool suspend_is_due(const struct engine *engine, const struct partition *partition);
+/* Refuse a change of what is suspended. */
+int suspend_check_changes(const struct call *call, const struct partition *partition,
+                          const char *what);
+/* Suspend `entry`; `event` is an EVENT_SUSPENDING. */
+void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 /* -- expiry.c -------------------------------------------------------------- */
 

@@ -155,6 +155,8 @@ int engine_resize_to(struct engine *engine, const struct call *call, uint64_t id
     bool grows, frees;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r)
+        r = suspend_check_changes(call, &entry->partition, "size");
     if (r)
         return r;
     after = entry->partition;
@@ -191,6 +193,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && entry->partition.state == PARTITION_SUSPENDED)
+        r = suspend_check_changes(call, &entry->partition, "end");
     if (!r && end_ns > entry->partition.end_ns)
         r = drain_check_more(engine, call, &entry->partition, "extended");
     if (!r)

@@ -45,7 +45,7 @@ static struct held held_before(const struct engine *engine, uint64_t account, ui
 
 static bool is_over(const struct engine *engine, const struct partition *partition)
 {
-    return partition->end_ns <= engine->over_ns;
+    return partition->end_ns <= engine->over_ns && !suspend_is_due(engine, partition);
 }
 
 /* Return whether all partitions of a subtree are surely over. */

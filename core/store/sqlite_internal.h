@@ -27,7 +27,8 @@ enum {
 #define ATTRIBUTE(...) +1
 #include "core/engine/partition.def"
 };
-#define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES)
+#define STATE_COLUMNS     1 /* raise it when other columns of these tables change */
+#define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES + STATE_COLUMNS)
 #define STATE_FIRST       405 /* has no columns for what waits or has several shares */
 #define STATE_SECOND      505 /* has no column for who is awaited */
 #define STATE_DEVICES_MAX 4096
