@@ -132,7 +132,8 @@ class Waiting(inside.Case):
         self.passes("""
             from chronos import Partitioner
             p = Partitioner().create("any", 0.25, 3600, gpus=2, join=False)
-            assert repr(p) == f"<Partition {p.partition_id}: 0.25 of each of gpu0, gpu1 for 3600 s>", p
+            name = p.partition_id
+            assert repr(p) == f"<Partition {name}: 0.25 of each of gpu0, gpu1 for 3600 s>", p
             p.release()
             assert "0.25 of gpu0 for" in repr(p), p
             """)
