@@ -45,12 +45,17 @@ static bool stage_is_sound(const struct partition *partition)
 
 bool ending_is_sound(const struct partition *partition)
 {
+    bool missed = partition->arrival == ARRIVAL_MISSED;
+
     if (!stage_is_sound(partition) || partition->on_expiry > ON_EXPIRY_SUSPEND ||
-        !is_span(partition->grace_ns) || !is_span(partition->warn.ns))
+        !is_span(partition->grace_ns) || !is_span(partition->warn.ns) ||
+        partition->arrival > ARRIVAL_MISSED ||
+        (partition->arrival && partition->state == PARTITION_PENDING) ||
+        (missed && partition->state != PARTITION_EXPIRING))
         return false;
     if (partition->warn.ns == 0)
-        return partition->warn.signal == 0 && partition->state != PARTITION_EXPIRING &&
-               partition->state <= PARTITION_SUSPENDED;
+        return partition->warn.signal == 0 && (missed || (partition->state != PARTITION_EXPIRING &&
+                                                          partition->state <= PARTITION_SUSPENDED));
     return partition->state <= PARTITION_SUSPENDED &&
            (partition->warn.signal == 0 || ending_signal_text(partition->warn.signal));
 }
@@ -200,6 +205,23 @@ static int check_grace(const struct policy *policy, int64_t grace_ns, struct ref
                   limit);
 }
 
+int ending_check_suspend(const struct engine *engine, const struct call *call,
+                         const struct partition *partition)
+{
+    if (partition->on_expiry != ON_EXPIRY_SUSPEND)
+        return 0;
+    if (engine->policy.suspend != POLICY_SUSPEND_ON)
+        return refuse(REFUSED_INVALID, call->why,
+                      "Nothing is suspended here: config/suspend is off; write none, term or kill "
+                      "for on_expiry.");
+    if (partition->share_count > 1)
+        return refuse(REFUSED_INVALID, call->why,
+                      "A partition with %" PRIu32 " devices cannot be suspended, only one with a "
+                      "single device; write none, term or kill for on_expiry.",
+                      partition->share_count);
+    return 0;
+}
+
 int ending_apply(const struct engine *engine, const struct call *call,
                  const struct ending_change *change, struct partition *partition)
 {
@@ -214,7 +236,8 @@ int ending_apply(const struct engine *engine, const struct call *call,
     if (change->set_warn) {
         after.warn.ns = change->warn.ns;
         after.warn.signal = change->warn.ns > 0 ? change->warn.signal : 0;
-        if (after.warn.ns == 0 && after.state == PARTITION_EXPIRING)
+        if (after.warn.ns == 0 && after.state == PARTITION_EXPIRING &&
+            after.arrival != ARRIVAL_MISSED)
             after.state = PARTITION_ACTIVE;
     }
     if (!ending_is_sound(&after))
@@ -223,7 +246,7 @@ int ending_apply(const struct engine *engine, const struct call *call,
             "Write none, term, kill or suspend for on_expiry, and at most 100 years for grace and "
             "warn.");
     if (after.on_expiry != partition->on_expiry)
-        r = suspend_check_choice(engine, call, &after);
+        r = ending_check_suspend(engine, call, &after);
     if (!r && !call->caller->admin && after.on_expiry != partition->on_expiry)
         r = check_on_expiry(policy, after.on_expiry, call->why);
     if (!r && !call->caller->admin && after.grace_ns != partition->grace_ns)
@@ -237,7 +260,7 @@ bool ending_settle(struct partition *partition, int64_t now_ns)
 {
     bool near = partition->warn.ns > 0 && ending_warning_ns(partition) <= now_ns;
 
-    if (!near && partition->state == PARTITION_EXPIRING)
+    if (!near && partition->state == PARTITION_EXPIRING && partition->arrival != ARRIVAL_MISSED)
         partition->state = PARTITION_ACTIVE;
     return near && partition->state == PARTITION_ACTIVE;
 }

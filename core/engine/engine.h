@@ -276,6 +276,11 @@ int engine_advance(struct engine *engine, int64_t now_ns);
  * ended or not; only its event is still missing. Queries pass by those that were over 34 ms ago or
  * more in O(log n); a sum for a user or an account then takes as long as it has partitions. */
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
+/* A program uses this partition: if its user was awaited (config/no_show), there is an EVENT_USED.
+ * 0 or -ENOMEM. */
+int engine_arrive(struct engine *engine, int64_t now_ns, uint64_t id);
+/* When a reservation ends if it is not used before; ENGINE_FOREVER: it does not. */
+int64_t engine_no_show_ns(const struct engine *engine, uint64_t id);
 /* Return whether a partition is live, or its time is up and its event is missing. */
 bool engine_is_known(const struct engine *engine, uint64_t id);
 /* When to call engine_advance next; ENGINE_FOREVER if never; INT64_MIN while the plan is not

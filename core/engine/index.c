@@ -139,6 +139,7 @@ void index_init(struct engine *engine)
     engine->over_ns = INT64_MIN;
     queue_init(&engine->queue);
     accounts_init(engine);
+    arrival_init(engine);
 }
 
 void index_init_device(struct device *device)
@@ -178,6 +179,7 @@ struct entry *index_new_entry(const struct partition *partition, const struct wa
 
     if (!entry)
         return NULL;
+    entry->arrival_ns = partition->start_ns;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
     entry->group_charge = partition->quota_group ? calloc(1, sizeof(struct charge)) : NULL;
     if ((waiting && !entry->waiter) || (partition->quota_group && !entry->group_charge)) {
@@ -205,6 +207,7 @@ static void put_in(struct engine *engine, struct entry *entry)
     avl_insert(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_insert(&engine->by_warning, &entry->by_warning);
+    arrival_put(engine, entry);
     if (partition->hold)
         avl_insert(&engine->by_hold, &entry->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
@@ -243,6 +246,7 @@ static void take_out(struct engine *engine, struct entry *entry)
     avl_remove(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_remove(&engine->by_warning, &entry->by_warning);
+    arrival_take(engine, entry);
     if (partition->hold)
         avl_remove(&engine->by_hold, &entry->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
@@ -281,6 +285,7 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
     if (!alike)
         accounts_remove(engine, entry);
     take_out(engine, entry);
+    arrival_note(engine, entry, partition);
     entry->partition = *partition;
     put_in(engine, entry);
     if (!alike)
@@ -293,6 +298,7 @@ void index_move(struct engine *engine, struct entry *entry, const struct partiti
     if (accounts_frees(&entry->partition, partition))
         accounts_freed(engine, entry);
     index_remove(engine, entry);
+    arrival_note(engine, entry, partition);
     entry->partition = *partition;
     entry->waiter->record = *waiting;
     index_add(engine, entry);

@@ -38,6 +38,14 @@ enum suspend_stage {
     SUSPEND_RETURNING = 3, /* its new lease has begun, and they are coming back */
 };
 
+/* Whether the user of a reservation is awaited, by config/no_show. Numbers are stored in state
+ * files. */
+enum partition_arrival {
+    ARRIVAL_NONE = 0,    /* no: it is used, was not reserved, or waits for its start */
+    ARRIVAL_AWAITED = 1, /* it has started, and was not used yet */
+    ARRIVAL_MISSED = 2,  /* likewise, and the warning was given; its state is expiring */
+};
+
 #define SHARE_MAX 8
 
 /* A partition's share of one device. */
@@ -62,6 +70,7 @@ struct partition {
     int64_t grace_ns;        /* from SIGTERM to SIGKILL, whole seconds; 0 allowed */
     struct warning warn;
     uint32_t state;                    /* enum partition_state */
+    uint32_t arrival;                  /* enum partition_arrival */
     uint32_t share_count;              /* requests create one; notes can have none */
     struct share shares[SHARE_MAX];    /* on distinct devices; listed under the first */
     int64_t start_ns;                  /* first moment of its life */

@@ -22,23 +22,6 @@ bool suspend_is_due(const struct engine *engine, const struct partition *partiti
            engine->policy.suspend == POLICY_SUSPEND_ON;
 }
 
-int suspend_check_choice(const struct engine *engine, const struct call *call,
-                         const struct partition *partition)
-{
-    if (partition->on_expiry != ON_EXPIRY_SUSPEND)
-        return 0;
-    if (engine->policy.suspend != POLICY_SUSPEND_ON)
-        return refuse(REFUSED_INVALID, call->why,
-                      "Nothing is suspended here: config/suspend is off; write none, term or kill "
-                      "for on_expiry.");
-    if (partition->share_count > 1)
-        return refuse(REFUSED_INVALID, call->why,
-                      "A partition with %" PRIu32 " devices cannot be suspended, only one with a "
-                      "single device; write none, term or kill for on_expiry.",
-                      partition->share_count);
-    return 0;
-}
-
 int suspend_check_changes(const struct call *call, const struct partition *partition,
                           const char *what)
 {
@@ -56,6 +39,8 @@ void suspend_lease(struct engine *engine, struct engine_event *event, struct ent
     journal_of(event, entry);
     event->after.state = PARTITION_SUSPENDED;
     event->after.suspend_stage = SUSPEND_LEAVING;
+    event->after.arrival = ARRIVAL_NONE;
+    event->after.arrival = ARRIVAL_NONE;
     event->after.end_ns = timeline_later(event->at_ns, engine->policy.suspend_keep_ns);
     if (event->after.end_ns > ENGINE_TIME_MAX)
         event->after.end_ns = ENGINE_TIME_MAX;
@@ -85,7 +70,7 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
         return refuse(REFUSED_BUSY, call->why,
                       "The on_expiry of p%" PRIu64 " is %s; write suspend there first.", id,
                       ending_on_expiry_text(partition->on_expiry));
-    r = suspend_check_choice(engine, call, partition);
+    r = ending_check_suspend(engine, call, partition);
     if (r)
         return r;
     struct engine_event *event = journal_new(EVENT_SUSPENDING, call->now_ns, call->caller->uid);

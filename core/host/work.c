@@ -137,6 +137,7 @@ static void collect_state(const struct host *host, struct host_state *state)
         if (used)
             memcpy(state->device[i].note, used->note, sizeof(used->note));
         state->device[i].restricted = access_restricts(host->access, i);
+        access_print_nodes(host->access, i, state->device[i].nodes);
     }
     snprintf(state->suspend_why, sizeof(state->suspend_why), "%s",
              host->suspensions.start.impossible ? host->suspensions.start.impossible : "");

@@ -135,6 +135,7 @@ struct shared {
     char state_dir[PATH_MAX];
     char mount_point[PATH_MAX];
     char opencl_layer[PATH_MAX], cuda_shim[PATH_MAX]; /* for `env`; "": none */
+    char command[PATH_MAX];                           /* `chronos`, for `cdi` */
     char store[16];                                   /* name of the store_kind */
     char proctrack[16];                               /* "auto", "cgroup" or "process-tree" */
     uint32_t allow_other;

@@ -26,12 +26,6 @@ typedef struct CUgraphNode_st *CUgraphNode;
 typedef struct CUgraphExec_st *CUgraphExec;
 typedef struct CUmemPoolHandle_st *CUmemoryPool;
 typedef struct CUextMemory_st *CUexternalMemory;
-typedef struct {
-    char reserved[64];
-} CUipcMemHandle;
-typedef struct {
-    char reserved[64];
-} CUipcEventHandle;
 
 enum {
     CUDA_SUCCESS = 0,
@@ -114,6 +108,9 @@ typedef struct {
 typedef struct {
     char reserved[64];
 } CUipcMemHandle;
+typedef struct {
+    char reserved[64];
+} CUipcEventHandle;
 typedef struct {
     int resourceType;
     union {
