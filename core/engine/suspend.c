@@ -67,7 +67,7 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
         return refuse(REFUSED_BUSY, call->why,
                       "Partition p%" PRIu64 " has not started: there is nothing to suspend.", id);
     if (partition->on_expiry != ON_EXPIRY_SUSPEND)
-        return refuse(REFUSED_BUSY, call->why,
+        return refuse(REFUSED_INVALID, call->why,
                       "The on_expiry of p%" PRIu64 " is %s; write suspend there first.", id,
                       ending_on_expiry_text(partition->on_expiry));
     r = ending_check_suspend(engine, call, partition);

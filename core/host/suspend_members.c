@@ -25,7 +25,7 @@ static struct suspend_member *find(const struct suspension *suspension, int32_t 
 
 struct listing {
     struct suspension *suspension;
-    int fresh; /* or -ENOMEM */
+    int r; /* 0 or -ENOMEM */
 };
 
 static void add_member(void *context, pid_t pid)
@@ -33,17 +33,16 @@ static void add_member(void *context, pid_t pid)
     struct listing *listing = context;
     struct suspension *suspension = listing->suspension;
     struct suspend_member *member = find(suspension, pid);
-    if (listing->fresh < 0)
+    if (listing->r)
         return;
     if (!member && array_reserve(suspension->members, suspension->member_capacity,
                                  suspension->member_count + 1)) {
-        listing->fresh = -ENOMEM;
+        listing->r = -ENOMEM;
         return;
     }
     if (!member) {
         member = &suspension->members[suspension->member_count++];
         *member = (struct suspend_member){.pid = pid, .state = CHECKPOINT_NONE};
-        listing->fresh++;
     }
     member->here = true;
 }
@@ -56,13 +55,17 @@ int suspend_members_list(const struct suspensions *suspensions, struct suspensio
         suspension->members[i].here = false;
     int r = proctrack_members(suspensions->start.proctrack, suspension->partition.id, add_member,
                               &listing);
-    if (r < 0 || listing.fresh < 0)
-        return r < 0 ? r : listing.fresh;
-    for (size_t i = 0; i < suspension->member_count; i++)
-        if (suspension->members[i].here)
-            suspension->members[kept++] = suspension->members[i];
+    if (r < 0 || listing.r)
+        return r < 0 ? r : listing.r;
+    int unasked = 0;
+    for (size_t i = 0; i < suspension->member_count; i++) {
+        if (!suspension->members[i].here)
+            continue;
+        unasked += !suspension->members[i].asked;
+        suspension->members[kept++] = suspension->members[i];
+    }
     suspension->member_count = kept;
-    return listing.fresh;
+    return unasked;
 }
 
 uint32_t suspend_members_pids(const struct suspension *suspension, bool unasked, unsigned states,

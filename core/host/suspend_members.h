@@ -55,7 +55,8 @@ struct suspension {
     char why[SUSPEND_WHY_MAX];
 };
 
-/* List the processes now; those that are gone are dropped. Return how many are new, or -errno. */
+/* List the processes now; those that are gone are dropped. Return how many have
+ * not been asked yet, or -errno. */
 int suspend_members_list(const struct suspensions *suspensions, struct suspension *suspension);
 /* Pass the pids in one of these states, or with `unasked` those whose state is not known. Return
  * how many; at most CHECKPOINT_PROCESS_MAX. */

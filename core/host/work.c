@@ -268,7 +268,7 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         item->event.guest = events->guest;
         if (events->kind == EVENT_STARTED && events->guests)
             item->event.guests = *events->guests;
-        lazy &= events->kind != EVENT_UNSHARED;
+        lazy &= events->kind != EVENT_UNSHARED && events->after.suspend_stage == SUSPEND_NONE;
         *last = &item->mail;
         last = &item->mail.next;
     }

@@ -264,7 +264,7 @@ static int store_remaining(struct tree *tree, struct write *write)
     char sign = write->text[0];
     size_t skip = sign == '+' || sign == '-';
     int64_t duration_ns;
-    if (!strcmp(write->text, "0") && partition->on_expiry == ON_EXPIRY_SUSPEND)
+    if (!strcmp(write->text, "0"))
         return store_suspend(tree, write);
     if (partition->state == PARTITION_SUSPENDED)
         return store_resume(tree, write);

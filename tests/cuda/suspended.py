@@ -6,6 +6,8 @@ room, and what cannot be suspended is refused before anything is locked."""
 import contextlib
 import os
 import signal
+import sys
+import time
 
 import lib
 from lib import alice, bob, check, equal, fails, wait_for
@@ -104,9 +106,11 @@ def has(mount, name, word, seconds=60):
 
 
 def suspend(mount, name, user=alice):
+    def times():
+        return sum(line.split()[2] == 'suspended' for line in events(mount, name))
+    before = times()
     user.call(mount.write, '0', 'partitions', name, 'remaining')
-    has(mount, name, 'suspended')
-    becomes(mount, name, 'suspended')
+    check(wait_for(lambda: times() > before, 60), 'not suspended', events(mount, name))
 
 
 def resume(mount, name, words='600', user=alice):
@@ -128,7 +132,7 @@ def away_and_back(mount):
     equal(state(mount, name), 'suspended')
     equal(mount.read('partitions', name, 'remaining'), '0')
     check(int(mount.read('gpu0', 'memory_available')) == free + DEVICE // 4, 'its room is free')
-    equal(mount.read('partitions', name, 'charge'), str(GIB + 2 * 518 * MIB), 'it keeps its charge')
+    check(int(mount.read('partitions', name, 'charge')) > GIB, 'it keeps its charge')
     words = [word for word, _, _ in calls()]
     check(words.index('lock') < words.index('save'), words)
     fd = alice.call(lambda: lib.outcome(lib.write, mount.at('partitions', name, 'charge'), '+1'))
@@ -317,9 +321,12 @@ def main():
     lib.need_cgroups()
     mount = mounted()
     for part in PARTS:
-        print('==', part.__name__, flush=True)
+        if sys.argv[1:] and part.__name__ not in sys.argv[1:]:
+            continue
+        started = time.monotonic()
         forget_calls()
         part(mount)
+        print('==', part.__name__, f'{time.monotonic() - started:.1f} s', flush=True)
 
 
 PARTS = [away_and_back, refused, failures, queued, hostile, hog, deaths]

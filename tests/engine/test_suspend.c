@@ -198,7 +198,7 @@ START_TEST(asked_for)
     begin();
     uint64_t id = grant(engine, 0, &alice, 0, "0.5 100 on_expiry=term");
     engine_events_free(engine_take_events(engine));
-    refused(engine_suspend(engine, CALL(SECONDS(1), &alice, &why), id), REFUSED_BUSY,
+    refused(engine_suspend(engine, CALL(SECONDS(1), &alice, &why), id), REFUSED_INVALID,
             "write suspend there first");
     refused(engine_suspend(engine, CALL(SECONDS(1), &bob, &why), id), REFUSED_OWNER, "uid 1000");
     id = lease(2, "0.5 100");
