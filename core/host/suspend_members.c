@@ -185,8 +185,9 @@ static bool check_memory(const struct suspensions *suspensions, struct suspensio
 {
     uint32_t count;
     uint64_t bytes = suspend_members_bytes(suspension, SUSPEND_ANY, &count);
-    uint64_t most =
-        suspensions->start.machine_bytes / 1000000 * suspensions->start.policy->max_suspended_ppm;
+    const uint64_t machine = suspensions->start.machine_bytes;
+    const uint64_t ppm = suspensions->start.policy->max_suspended_ppm;
+    uint64_t most = machine / 1000000 * ppm + machine % 1000000 * ppm / 1000000;
     uint64_t away = away_bytes(suspensions, suspension);
     if (bytes / 10 * HOST_TENTHS > host_bytes)
         return refuse(suspension, "The machine, or a cgroup, has too little memory left for it.");

@@ -261,7 +261,8 @@ START_TEST(bounded)
         run_for(2);
     }
     for (uint64_t id = 1; id <= 6; id++)
-        ck_assert_int_eq(last(id)->outcome, id <= 5 ? SUSPEND_DONE : SUSPEND_FAILED);
+        ck_assert_msg(last(id)->outcome == (id <= 5 ? SUSPEND_DONE : SUSPEND_FAILED), "p%d: %s",
+                      (int)id, last(id)->why);
     member(7, 10 * GIB);
     leave(7, 8);
     ends_as(7, SUSPEND_DONE, ""); /* another user */
