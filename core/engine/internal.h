@@ -302,7 +302,7 @@ bool suspend_is_due(const struct engine *engine, const struct partition *partiti
 int suspend_check_changes(const struct call *call, const struct partition *partition,
                           const char *what);
 /* Suspend `entry`; `event` is an EVENT_SUSPENDING. */
-void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry);
+void suspend_lease(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 /* -- expiry.c -------------------------------------------------------------- */
 
