@@ -11,7 +11,7 @@
 
 struct avl_node {
     struct avl_node *left, *right;
-    int height;
+    int lean;         /* height of the right subtree minus that of the left one: -1, 0 or 1 */
     uint32_t summary; /* of the subtree; for `update`, in room that costs nothing */
 };
 
@@ -20,6 +20,9 @@ struct avl_kind {
     int (*compare)(const struct avl_node *a, const struct avl_node *b);
     /* Recompute what the node stores about its subtree; NULL: nothing to compute. */
     void (*update)(struct avl_node *node);
+    /* The same for a node below which only `added` has been put, without a look at its children, if
+     * that is possible; NULL: `update` does it. */
+    void (*put)(struct avl_node *node, const struct avl_node *added);
 };
 
 struct avl {

@@ -26,7 +26,7 @@ static int compare_holders(const struct avl_node *node_a, const struct avl_node 
     return a->group != b->group ? ORDER(a->group, b->group) : ORDER(a->id, b->id);
 }
 
-static const struct avl_kind kind_holder = {compare_holders, NULL};
+static const struct avl_kind kind_holder = {.compare = compare_holders};
 
 void accounts_init(struct engine *engine)
 {

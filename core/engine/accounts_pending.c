@@ -21,7 +21,7 @@ static int compare_charges(const struct avl_node *node_a, const struct avl_node 
                                   : ORDER(a->quota.span.start.owner, b->quota.span.start.owner);
 }
 
-static const struct avl_kind kind_charge = {compare_charges, NULL};
+static const struct avl_kind kind_charge = {.compare = compare_charges};
 
 void accounts_init_pending(struct holder *holder)
 {

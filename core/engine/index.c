@@ -90,10 +90,44 @@ static void update_device(struct avl_node *node)
     update_latest(node, PLACE(node)->entry);
 }
 
+static void put_latest(struct avl_node *node, const struct entry *added)
+{
+    uint32_t own = index_rounded(added->partition.end_ns);
+
+    if (own > node->summary)
+        node->summary = own;
+}
+
+static void put_id(struct avl_node *node, const struct avl_node *added)
+{
+    put_latest(node, avl_entry_const(added, struct entry, by_id));
+}
+
+static void put_user(struct avl_node *node, const struct avl_node *added)
+{
+    put_latest(node, avl_entry_const(added, struct entry, by_user));
+}
+
+static void put_device(struct avl_node *node, const struct avl_node *added)
+{
+    put_latest(node, PLACE(added)->entry);
+}
+
 /* Count the subtree. */
 static void update_end(struct avl_node *node)
 {
     node->summary = 1 + summary_of(node->left) + summary_of(node->right);
+}
+
+static void put_end(struct avl_node *node, const struct avl_node *added)
+{
+    (void)added;
+    node->summary++;
+}
+
+static uint32_t guests_of(const struct entry *entry)
+{
+    return entry->guests ? entry->guests->count : 0;
 }
 
 /* Add up the subtree. */
@@ -103,10 +137,8 @@ static void update_account(struct avl_node *node)
 
     update_latest(node, entry);
     entry->held_count = 1;
-    entry->held_guests = entry->guests ? entry->guests->count : 0;
-    entry->held_bytes = 0;
-    for (uint32_t i = 0; i < entry->partition.share_count; i++)
-        entry->held_bytes += entry->partition.shares[i].memory_bytes;
+    entry->held_guests = guests_of(entry);
+    entry->held_bytes = partition_bytes(&entry->partition);
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
 
@@ -118,13 +150,24 @@ static void update_account(struct avl_node *node)
     }
 }
 
-static const struct avl_kind kind_id = {compare_id, update_id};
-static const struct avl_kind kind_device = {compare_device, update_device};
-static const struct avl_kind kind_user = {compare_user, update_user};
-static const struct avl_kind kind_account = {compare_account, update_account};
-static const struct avl_kind kind_hold = {compare_hold, NULL};
-static const struct avl_kind kind_end = {compare_end, update_end};
-static const struct avl_kind kind_warning = {compare_warning, NULL};
+static void put_account(struct avl_node *node, const struct avl_node *added)
+{
+    struct entry *entry = avl_entry(node, struct entry, by_account);
+    const struct entry *other = avl_entry_const(added, struct entry, by_account);
+
+    put_latest(node, other);
+    entry->held_count++;
+    entry->held_guests += guests_of(other);
+    entry->held_bytes += partition_bytes(&other->partition);
+}
+
+static const struct avl_kind kind_id = {compare_id, update_id, put_id};
+static const struct avl_kind kind_device = {compare_device, update_device, put_device};
+static const struct avl_kind kind_user = {compare_user, update_user, put_user};
+static const struct avl_kind kind_account = {compare_account, update_account, put_account};
+static const struct avl_kind kind_hold = {.compare = compare_hold};
+static const struct avl_kind kind_end = {compare_end, update_end, put_end};
+static const struct avl_kind kind_warning = {.compare = compare_warning};
 
 void index_init(struct engine *engine)
 {

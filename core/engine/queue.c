@@ -125,6 +125,17 @@ static void update_node(struct avl_node *node)
         lesser(at->least_start[own], index_rounded(at->entry->partition.start_ns));
 }
 
+static void put_node(struct avl_node *node, const struct avl_node *added)
+{
+    struct queue_node *at = avl_entry(node, struct queue_node, node);
+    const struct entry *entry = node_of(added)->entry;
+    uint32_t size = entry->waiter->size;
+
+    at->least_part = lesser(at->least_part, entry->waiter->part);
+    at->least_s[size] = lesser(at->least_s[size], seconds_of(&entry->partition));
+    at->least_start[size] = lesser(at->least_start[size], index_rounded(entry->partition.start_ns));
+}
+
 /* Keep when the first of the subtree was asked for. */
 static void update_start(struct avl_node *node)
 {
@@ -141,10 +152,18 @@ static void update_start(struct avl_node *node)
     }
 }
 
-static const struct avl_kind kind_start = {compare_start, update_start};
-static const struct avl_kind kind_give_up = {compare_give_up, NULL};
-static const struct avl_kind kind_order = {compare_order, NULL};
-static const struct avl_kind kind_node = {compare_nodes, update_node};
+static void put_start(struct avl_node *node, const struct avl_node *added)
+{
+    struct waiter *at = avl_entry(node, struct waiter, by_start);
+
+    if (by_start_of(added)->record.asked_ns < at->oldest_ns)
+        at->oldest_ns = by_start_of(added)->record.asked_ns;
+}
+
+static const struct avl_kind kind_start = {compare_start, update_start, put_start};
+static const struct avl_kind kind_give_up = {.compare = compare_give_up};
+static const struct avl_kind kind_order = {.compare = compare_order};
+static const struct avl_kind kind_node = {compare_nodes, update_node, put_node};
 
 void queue_init(struct queue *queue)
 {

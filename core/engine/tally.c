@@ -48,7 +48,7 @@ static void update_mark(struct avl_node *node)
         mark->dip = here + right->dip;
 }
 
-static const struct avl_kind mark_kind = {compare_marks, update_mark};
+static const struct avl_kind mark_kind = {.compare = compare_marks, .update = update_mark};
 
 void tally_init(struct tally *tally)
 {

@@ -59,7 +59,7 @@ static void update_point(struct avl_node *node)
         point->dip = here + right->dip;
 }
 
-static const struct avl_kind point_kind = {compare_points, update_point};
+static const struct avl_kind point_kind = {.compare = compare_points, .update = update_point};
 
 uint32_t timeline_ends_until(const struct timeline *timeline, int64_t at_ns)
 {

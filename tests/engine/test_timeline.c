@@ -69,8 +69,8 @@ static int height(const struct avl_node *node)
     if (!node)
         return 0;
     SAME(abs(left - right) <= 1, true);
-    SAME(node->height, 1 + (left > right ? left : right));
-    return node->height;
+    SAME(node->lean, right - left);
+    return 1 + (left > right ? left : right);
 }
 
 static void compare(void)
