@@ -125,6 +125,11 @@ static void put_end(struct avl_node *node, const struct avl_node *added)
     node->summary++;
 }
 
+static uint64_t bytes_of(const struct entry *entry)
+{
+    return partition_holds(&entry->partition) ? partition_bytes(&entry->partition) : 0;
+}
+
 static uint32_t guests_of(const struct entry *entry)
 {
     return entry->guests ? entry->guests->count : 0;
@@ -138,7 +143,7 @@ static void update_account(struct avl_node *node)
     update_latest(node, entry);
     entry->held_count = 1;
     entry->held_guests = guests_of(entry);
-    entry->held_bytes = partition_bytes(&entry->partition);
+    entry->held_bytes = bytes_of(entry);
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
 
@@ -158,7 +163,7 @@ static void put_account(struct avl_node *node, const struct avl_node *added)
     put_latest(node, other);
     entry->held_count++;
     entry->held_guests += guests_of(other);
-    entry->held_bytes += partition_bytes(&other->partition);
+    entry->held_bytes += bytes_of(other);
 }
 
 static const struct avl_kind kind_id = {compare_id, update_id, put_id};
@@ -181,6 +186,7 @@ void index_init(struct engine *engine)
     engine->over_ns = INT64_MIN;
     queue_init(&engine->queue);
     accounts_init(engine);
+    arrival_init(engine);
 }
 
 void index_init_device(struct device *device)
@@ -220,6 +226,7 @@ struct entry *index_new_entry(const struct partition *partition, const struct wa
 
     if (!entry)
         return NULL;
+    entry->arrival_ns = partition->start_ns;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
     entry->group_charge = partition->quota_group ? calloc(1, sizeof(struct charge)) : NULL;
     if ((waiting && !entry->waiter) || (partition->quota_group && !entry->group_charge)) {
@@ -247,6 +254,7 @@ static void put_in(struct engine *engine, struct entry *entry)
     avl_insert(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_insert(&engine->by_warning, &entry->by_warning);
+    arrival_put(engine, entry);
     if (partition->hold)
         avl_insert(&engine->by_hold, &entry->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
@@ -256,9 +264,11 @@ static void put_in(struct engine *engine, struct entry *entry)
 
         place->entry = entry;
         avl_insert(&device->partitions, &place->by_device);
+        device->count++;
+        if (!partition_holds(partition))
+            continue;
         timeline_add(&device->timeline, &place->start, &place->end, partition->id,
                      partition->start_ns, partition->end_ns, (int64_t)share->memory_bytes);
-        device->count++;
         device->total_bytes += share->memory_bytes;
     }
     if (partition->state == PARTITION_PENDING)
@@ -283,6 +293,7 @@ static void take_out(struct engine *engine, struct entry *entry)
     avl_remove(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_remove(&engine->by_warning, &entry->by_warning);
+    arrival_take(engine, entry);
     if (partition->hold)
         avl_remove(&engine->by_hold, &entry->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
@@ -290,8 +301,10 @@ static void take_out(struct engine *engine, struct entry *entry)
         struct place *place = &entry->places[i];
 
         avl_remove(&device->partitions, &place->by_device);
-        timeline_remove(&device->timeline, &place->start, &place->end);
         device->count--;
+        if (!partition_holds(partition))
+            continue;
+        timeline_remove(&device->timeline, &place->start, &place->end);
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
     engine->count--;
@@ -319,6 +332,7 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
     if (!alike)
         accounts_remove(engine, entry);
     take_out(engine, entry);
+    arrival_note(engine, entry, partition);
     entry->partition = *partition;
     put_in(engine, entry);
     if (!alike)
@@ -331,6 +345,7 @@ void index_move(struct engine *engine, struct entry *entry, const struct partiti
     if (accounts_frees(&entry->partition, partition))
         accounts_freed(engine, entry);
     index_remove(engine, entry);
+    arrival_note(engine, entry, partition);
     entry->partition = *partition;
     entry->waiter->record = *waiting;
     index_add(engine, entry);

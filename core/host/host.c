@@ -176,6 +176,8 @@ static void handle_event(struct host *host, const struct work_item *item)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);
+    if (kind == EVENT_MISSED) /* is that so? The loop may have died before it knew */
+        host_do_read(host, partition->id, host->now_ns);
 }
 
 static void set_policy(struct host *host, const struct policy *policy)

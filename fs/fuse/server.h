@@ -227,6 +227,13 @@ int reply_fill_entry(const struct query *query, const struct node *node, bool li
 /* Answer a read with the part of the text that it asks for. */
 void reply_text(const struct query *query, const char *text, size_t length);
 
+/* -- used.c ------------------------------------------------------------------------ */
+
+/* A partition is used. Records it if that is the first use of a reservation. */
+void used_note(struct server *server, uint64_t id);
+/* A list of members has come: it is used if there are some, or if it was charged once. */
+void used_members(struct server *server, const struct host_result *result);
+
 /* -- submit_time.c ----------------------------------------------------------------- */
 
 void submit_read_clocks(struct server *server);
