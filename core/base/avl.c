@@ -6,8 +6,6 @@
  */
 #include "avl.h"
 
-#include <stdbool.h>
-
 #define DEPTH_MAX 92 /* twice the height of 2^32 nodes */
 
 /* The links from the root to a node, and to what is below it. */
@@ -28,8 +26,8 @@ static struct avl_node *rotate_right(const struct avl *avl, struct avl_node *nod
 
     node->left = up->right;
     up->right = node;
-    node->lean += 1 - (up->lean < 0 ? up->lean : 0);
-    up->lean += 1 + (node->lean > 0 ? node->lean : 0);
+    node->lean = (int8_t)(node->lean + 1 - (up->lean < 0 ? up->lean : 0));
+    up->lean = (int8_t)(up->lean + 1 + (node->lean > 0 ? node->lean : 0));
     update(avl, node);
     return up;
 }
@@ -40,8 +38,8 @@ static struct avl_node *rotate_left(const struct avl *avl, struct avl_node *node
 
     node->right = up->left;
     up->left = node;
-    node->lean -= 1 + (up->lean > 0 ? up->lean : 0);
-    up->lean -= 1 - (node->lean < 0 ? node->lean : 0);
+    node->lean = (int8_t)(node->lean - 1 - (up->lean > 0 ? up->lean : 0));
+    up->lean = (int8_t)(up->lean - 1 + (node->lean < 0 ? node->lean : 0));
     update(avl, node);
     return up;
 }
@@ -74,7 +72,7 @@ static void go_up(const struct avl *avl, struct path *path, struct avl_node **li
         struct avl_node **above = path->link[--path->depth], *node = *above;
 
         if (changed)
-            node->lean += (link == &node->left) == !added ? 1 : -1;
+            node->lean = (int8_t)(node->lean + ((link == &node->left) == !added ? 1 : -1));
         if (node->lean < -1 || node->lean > 1) {
             *above = balance(avl, node);
             changed = !added && (*above)->lean == 0;

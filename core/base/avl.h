@@ -6,13 +6,17 @@
 #ifndef CHRONOS_BASE_AVL_H
 #define CHRONOS_BASE_AVL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct avl_node {
     struct avl_node *left, *right;
-    int lean;         /* height of the right subtree minus that of the left one: -1, 0 or 1 */
-    uint32_t summary; /* of the subtree; for `update`, in room that costs nothing */
+    int8_t lean; /* height of the right subtree minus that of the left one: -1, 0 or 1 */
+    /* For `update`, in room that costs nothing: about the subtree; and that what is kept about it
+     * elsewhere is out of date. */
+    bool stale;
+    uint32_t summary;
 };
 
 /* The order of nodes. It must be strict: no two nodes of a tree compare equal. */
