@@ -140,15 +140,12 @@ int accounts_prepare(struct engine *engine, const struct partition *partition)
 
 static bool is_idle(const struct holder *holder)
 {
-    bool used = holder->booked || holder->quota.day.ppm_ns || holder->quota.week.ppm_ns;
-
-    return holder->own.set == 0 && !avl_first(&holder->quota.tally.marks) && !used;
+    return holder->own.set == 0 && !avl_first(&holder->quota.tally.marks) &&
+           !accounts_has_used(holder);
 }
 
-static void forget(struct engine *engine, bool group, uint32_t id)
+void accounts_forget_idle(struct engine *engine, struct holder *holder)
 {
-    struct holder *holder = accounts_find(engine, group, id);
-
     if (holder && is_idle(holder)) {
         engine->accounts.limited -= accounts_is_limited(holder);
         avl_remove(&engine->accounts.holders, &holder->node);
@@ -158,9 +155,9 @@ static void forget(struct engine *engine, bool group, uint32_t id)
 
 void accounts_forget(struct engine *engine, const struct partition *partition)
 {
-    forget(engine, false, accounts_of(engine, partition->uid));
+    accounts_forget_idle(engine, accounts_find(engine, false, accounts_of(engine, partition->uid)));
     if (partition->quota_group)
-        forget(engine, true, partition->quota_group);
+        accounts_forget_idle(engine, accounts_find(engine, true, partition->quota_group));
 }
 
 bool accounts_alike(const struct partition *a, const struct partition *b)
@@ -228,6 +225,7 @@ static void take_back(struct engine *engine, struct charge *charge, struct pendi
     if (partition->state != PARTITION_PENDING && !holder->group && !holder->stale)
         fairshare_drop(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
     charge->holder = NULL;
+    engine->accounts.any_idle |= is_idle(holder);
 }
 
 static struct pending *pending_of(struct entry *entry)

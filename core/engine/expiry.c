@@ -227,6 +227,7 @@ int engine_advance(struct engine *engine, int64_t now_ns)
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most)
 {
     arrival_tick(engine, now_ns);
+    accounts_free_idle(engine);
     int r = do_due(engine, now_ns, &most);
 
     if (r)

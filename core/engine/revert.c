@@ -46,7 +46,8 @@ static struct entry *new_entry(const struct engine_event *event)
     return entry;
 }
 
-static bool revert_prepare(struct revert *revert, const struct engine_event *events)
+static bool revert_prepare(struct engine *engine, struct revert *revert,
+                           const struct engine_event *events)
 {
     size_t count = 0;
 
@@ -59,6 +60,8 @@ static bool revert_prepare(struct revert *revert, const struct engine_event *eve
         return false;
     for (const struct engine_event *event = events; event; event = event->next) {
         revert->events[revert->count++] = event;
+        if (accounts_prepare_revert(engine, event))
+            return false;
         if (event_kind_is_end(event->kind)) {
             struct entry *entry = new_entry(event);
 
@@ -153,7 +156,7 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
 
     if (!events)
         return 0;
-    bool good = revert_prepare(&revert, events);
+    bool good = revert_prepare(engine, &revert, events);
     if (!good) {
         revert_clear(&revert);
         return -ENOMEM;

@@ -84,6 +84,9 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
 
 /* -- results; the loop ------------------------------------------------------------ */
 
+/* Room for the paths of a device's nodes. */
+#define HOST_NODES_MAX 256
+
 /* The active enforcement mechanisms, for the file `enforcement`. */
 struct host_state {
     char processes[16];   /* "cgroup", "process-tree"; "": none */
@@ -94,9 +97,10 @@ struct host_state {
     struct watchdog_counts watchdog;
     uint32_t device_count;
     struct host_device {
-        char backend[16]; /* "nvml", "drm"; "": no usage reports */
-        char note[192];   /* why usage reports are missing although possible; or "" */
-        bool restricted;  /* only holders can open its nodes */
+        char backend[16];           /* "nvml", "drm"; "": no usage reports */
+        char note[192];             /* why usage reports are missing although possible; or "" */
+        bool restricted;            /* only holders can open its nodes */
+        char nodes[HOST_NODES_MAX]; /* their paths, with a blank between */
     } device[];
 };
 

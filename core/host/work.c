@@ -137,6 +137,7 @@ static void collect_state(const struct host *host, struct host_state *state)
         if (used)
             memcpy(state->device[i].note, used->note, sizeof(used->note));
         state->device[i].restricted = access_restricts(host->access, i);
+        access_print_nodes(host->access, i, state->device[i].nodes);
     }
     state->devacl_full = access_is_full(host->access);
     snprintf(state->devacl_why, sizeof(state->devacl_why), "%s", access_why(host->access));

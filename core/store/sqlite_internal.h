@@ -20,8 +20,8 @@
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
 #define STATE_TABLES      6          /* raise it when the tables change, but for attributes */
-/* Files of the two formats before are read, and upgraded before the first write; those of others
- * are refused. An attribute is a column, so the format counts them. */
+/* Files of two formats before are upgraded before the first write, others are refused. An attribute
+ * is a column, so the format counts them. */
 enum {
     STATE_ATTRIBUTES = 0
 #define ATTRIBUTE(...) +1

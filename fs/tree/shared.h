@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      9u
+#define SHARED_VERSION      10u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_RINGS        64u
@@ -134,6 +134,7 @@ struct shared {
     char state_dir[PATH_MAX];
     char mount_point[PATH_MAX];
     char opencl_layer[PATH_MAX], cuda_shim[PATH_MAX]; /* for `env`; "": none */
+    char command[PATH_MAX];                           /* `chronos`, for `cdi` */
     char store[16];                                   /* name of the store_kind */
     char proctrack[16];                               /* "auto", "cgroup" or "process-tree" */
     uint32_t allow_other;

@@ -35,6 +35,7 @@ ROWS = {
     'reorder': ('50', [('10', '10'), ('50', '50')], ['0', 'max', 'x']),
     'preempt': ('off', [('end', 'end'), ('off', 'off')], ['suspend', 'x']),
     'preempt_min': ('600', [('0', '0'), ('1h', '3600')], ['-1', 'max', 'x']),
+    'no_show': ('off', [('15m', '900'), ('off', 'off')], ['0', 'on', '-1', 'max']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
     'drain': ('off', [('on', 'on'), ('off', 'off')], ['yes', '1', 'on off']),

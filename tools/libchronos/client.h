@@ -135,6 +135,8 @@ struct chronos_mount {
 int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
                        struct chronos_mount *ret_mount);
 void chronos_mount_close(struct chronos_mount *mount);
+/* Return whether root or this user mounted the tree, also where its path was given. */
+bool chronos_mount_is_trusted(const struct chronos_mount *mount);
 
 /* -- path --------------------------------------------------------------------------------- */
 /* `path` is relative to the descriptor `directory`, as in openat(2). */
@@ -267,6 +269,11 @@ int chronos_places_own(const char *list, size_t length, const char *own, char **
 /* Read the file `environment` of a partition's directory, with the caller's path of the directory
  * in the place of the daemon's. The caller frees *ret_text. */
 int chronos_variables_read(int directory, char **ret_text);
+/* Return the value that a program gets for the variable `name` of that file if it has `present`
+ * (NULL: nothing): in a list its own entries stay, behind the new one. 0, and the caller frees
+ * *ret_value; or -ENOMEM. */
+int chronos_variable_merge(const char *name, const char *value, const char *present,
+                           char **ret_value);
 
 /* -- requests ----------------------------------------------------------------------------- */
 
