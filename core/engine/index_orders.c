@@ -158,7 +158,7 @@ static void put_account(struct avl_node *node, const struct avl_node *added)
     put_latest(node, other);
     entry->held_count++;
     entry->held_guests += guests_of(other);
-    entry->held_bytes += bytes_of(other);
+    entry->held_bytes += partition_held_bytes(&other->partition);
 }
 
 static const struct avl_kind kind_id = {compare_id, update_id, put_id};
