@@ -53,7 +53,7 @@ def main():
         check(wait_for(lambda: not slurms(top), 30), slurms(top))
         waits(cluster, node)
         check(wait_for(lambda: not slurms(top), 30), slurms(top))
-        # The partition ends before the job: Slurm finds nothing in its cgroup that it cannot remove.
+        # The partition ends before the job: Slurm can remove its own cgroup.
         job = cluster.submit(alice, '-w', 'n1', '--chronos=0.5', 'sleep 1000')
         check(wait_for(lambda: any(node.tree.read('partitions', name, 'procs')
                                    for name in node.partitions()), 30))

@@ -189,6 +189,14 @@ def own_partition(cluster):
     open(f'{T}/out/renamed', 'w').close()
     cluster.ends(job, 'COMPLETED')
     check(wait_for(lambda: not node.partitions()), node.partitions())
+    # Mounted over by its owner, with a filesystem that never answers: its end does not look inside.
+    job, name = start(f'{T}/out/covered')
+    never = lib.mount_fuse(node.tree.at('gpu0', name), f'user_id={alice.uid},group_id={alice.gid}')
+    open(f'{T}/out/covered', 'w').close()
+    cluster.ends(job, 'FAILED')
+    check('mounted over' in cluster.output(job), cluster.output(job))
+    check(wait_for(lambda: name not in node.tree.partitions(), 30), 'outlives its job')
+    os.close(never)
     # Handed over by an administrator: later steps are refused, and it stays.
     job, name = start(f'{T}/out/handed')
     os.chown(node.tree.at('partitions', name), bob.uid, bob.gid, follow_symlinks=False)
