@@ -383,7 +383,7 @@ class Mount:
     def stop(self):
         """Sends SIGTERM. Returns the exit status."""
         self.process.terminate()
-        code = self.process.wait(60 * FACTOR)
+        code = self.process.wait(180 * FACTOR)
         Mount.live.remove(self)
         return code
 
