@@ -129,7 +129,7 @@ static struct suspension *next(const struct suspensions *suspensions, uint64_t a
     return node ? avl_entry(node, struct suspension, by_id) : NULL;
 }
 
-/* One that is away is frozen again, whoever thawed it. */
+/* One that is away is frozen again, however it was thawed. */
 static void take_up(struct suspensions *suspensions, struct suspension *suspension, int64_t now_ns)
 {
     const uint32_t stage = suspension->partition.suspend_stage;

@@ -199,7 +199,7 @@ void suspend_steps_take(struct suspensions *suspensions, struct suspension *susp
     }
     if (suspension->checkpoint && checkpoint_fd(suspension->checkpoint) >= 0) {
         int r = checkpoint_take(suspension->checkpoint, &answer);
-        if (r == 0)
+        if (!r)
             answered(suspensions, suspension, answer, now_ns);
         else if (r != -EAGAIN)
             unanswered(suspensions, suspension, r, now_ns);

@@ -171,7 +171,7 @@ START_TEST(no_room)
     uint64_t other = grant(engine, SECONDS(150), &bob, 0, "0.5 100");
     engine_events_free(engine_take_events(engine));
     refused(resume(160, id, 50, false), REFUSED_NO_SPACE,
-            "gpu0 has room for p1 from T250; add the word queue");
+            "p1 has room on gpu0 from T250; add the word queue");
     is(id, PARTITION_SUSPENDED, SUSPEND_AWAY);
     ck_assert_int_eq(resume(160, id, 50, true), 0);
     ck_assert_int_eq(one_event(EVENT_RESUMING)->waiting_after.promised_ns, SECONDS(250));

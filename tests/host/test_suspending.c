@@ -185,7 +185,7 @@ START_TEST(out_and_back)
     leave(1, 7); /* and again */
     ends_as(1, SUSPEND_DONE, "");
     ck_assert(suspend_drop(&suspensions, 1));
-    leave(2, 7); /* nobody is in it */
+    leave(2, 7); /* it is empty */
     ends_as(2, SUSPEND_FAILED, "");
     ck_assert_str_eq(last(2)->why, "");
 }
@@ -367,7 +367,7 @@ START_TEST(waits_for_room)
 }
 END_TEST
 
-/* Somebody takes the room between the question and the restore. */
+/* The room is taken between the question and the restore. */
 START_TEST(room_that_goes)
 {
     pid_t pid = member(1, 10 * GIB);
@@ -481,7 +481,7 @@ START_TEST(nothing_left)
     run_for(130);
     ck_assert_int_eq(last(1)->outcome, SUSPEND_EMPTY);
     proctrack_freeze(proctrack, 1, false); /* it has ended, and another test begins */
-    /* Thawed by somebody while no daemon was there: frozen again, before it runs on. */
+    /* Thawed while no daemon was there: frozen again, before it runs on. */
     pid = member(1, GIB);
     leave(1, 7);
     ends_as(1, SUSPEND_DONE, "");
