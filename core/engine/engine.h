@@ -195,8 +195,11 @@ int engine_check_release(const struct engine *engine, const struct call *call, u
 int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* End the partitions tied to the open file `hold`, also those that wait. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
-/* Set the size of each share of a partition. Growing needs free memory until the partition's
- * end. What waits keeps its place; if it needs less, it can start earlier. */
+/* Set the size of each share of a partition: an amount of each device, or bytes. Growing needs free
+ * memory until the partition's end. What waits keeps its place; if it needs less, it can start
+ * earlier. */
+int engine_resize_to(struct engine *engine, const struct call *call, uint64_t id,
+                     const struct amount *amount);
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
 /* Suspend a partition now, as at the end of its lease: its on_expiry must be `suspend`. Also for
  * one that is being resumed. */
@@ -311,7 +314,7 @@ const struct partition *engine_next_on_device(const struct engine *engine, uint3
                                               uint64_t after_id);
 const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
                                             uint64_t after_id);
-/* Number of partitions that a user holds, and their total bytes. O(log n). */
+/* Number of partitions that a user holds, and the bytes of those that have started. O(log n). */
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes);
 /* Return how many of a user's partitions have this id or a higher one. */

@@ -29,15 +29,19 @@ struct holder {
     bool known;
     int64_t known_ns;
     uwide known_usage;
-    struct avl series; /* charges of what waits and belongs to one: series, id */
+    struct avl series; /* what waits and belongs to one: series, id */
+};
+
+/* What waits and belongs to a series, for one of its holders (accounts_pending.c). */
+struct pending {
+    struct avl_node by_series; /* series, id; unused if the series is 0 */
+    uint64_t series, id;
 };
 
 /* What a holder is charged for a partition. */
 struct charge {
     struct holder *holder; /* NULL: it is not charged */
     struct quota_charge quota;
-    struct avl_node by_series; /* in the holder's series; unused if series is 0 */
-    uint64_t series;           /* while it waits */
 };
 
 /* Where a walk through all holders is. All zero: before the first. */
@@ -96,6 +100,8 @@ void accounts_remove(struct engine *engine, struct entry *entry);
 bool accounts_frees(const struct partition *before, const struct partition *after);
 /* Whether two records of a partition are charged alike. */
 bool accounts_alike(const struct partition *a, const struct partition *b);
+/* The limits in force for a holder. */
+struct quota_limits accounts_limits_of(const struct engine *engine, const struct holder *holder);
 struct fairshare_scale accounts_scale(const struct engine *engine);
 /* Put the limits that were set in force for a holder; for all, since the limits of those without
  * their own have changed. */
@@ -125,10 +131,10 @@ void accounts_set_limit(struct engine *engine, const char *key, const char *valu
 /* -- accounts_pending.c -------------------------------------------------------- */
 
 void accounts_init_pending(struct holder *holder);
-/* Count a charge with a holder as pending, or no longer: a series once. It must have the partition
- * already, or still. */
-void accounts_add_pending(struct charge *charge, uint64_t series);
-void accounts_remove_pending(struct charge *charge);
+/* Count a partition as pending, or no longer: a series once. `node` is its own for this holder. */
+void accounts_add_pending(struct holder *holder, struct pending *node,
+                          const struct partition *partition);
+void accounts_remove_pending(struct holder *holder, struct pending *node);
 /* Whether an occurrence of this series is pending, so that others do not count. */
 bool accounts_has_pending(const struct holder *holder, uint64_t series);
 /* An entry frees some of what its holders may have: what waits of theirs may have room now, on any
@@ -179,6 +185,10 @@ int accounts_check_waits(struct engine *engine, const struct call *call,
 /* Check that a new owner can have the rest of a partition. Binds administrators, too. */
 int accounts_check_owner(struct engine *engine, const struct call *call, const struct entry *entry,
                          uint32_t uid);
+/* Set the scope of the quotas of a user and a group (0: none); `stand_in` is for a user who has
+ * none of their own yet. */
+void accounts_scope(const struct engine *engine, uint32_t uid, uint32_t gid,
+                    struct quota_holder *stand_in, struct quota_scope *scope);
 /* Whether a place for this partition is limited by a quota. */
 bool accounts_limit(const struct engine *engine, const struct partition *partition);
 /* The first moment >= from_ns at which the quotas allow `ppm` for a partition; ENGINE_FOREVER if

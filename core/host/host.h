@@ -45,7 +45,7 @@ struct host_start {
     struct host_partition *ended; /* all that can still have programs, by id; passes, too */
     size_t ended_count;
     struct policy policy;
-    uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
+    uint64_t own_pid_ns, own_user_ns; /* inode numbers of the daemon's namespaces */
 };
 
 /* Start the thread. 0 or -errno. */

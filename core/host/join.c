@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Add a process to a partition after a user wrote its pid to `procs`, or take it out of its own.
- * All three uids of the process must be the writer's: the writer must not move a setuid program,
- * even one that it started.
+ * All three uids of the process must be the writer's, or it is in a user namespace of the writer's:
+ * the writer must not move a setuid program, even one that it started.
  */
 #include "internal.h"
 
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/nsfs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -48,10 +49,35 @@ static int translate(const struct host *host, const struct host_join *join, int3
     return r;
 }
 
-static bool is_own(const struct host_join *join, const struct procfs_process *process)
+/* Return whether the writer made the user namespace of the process, or one above it: the kernel
+ * gives them every right over what is inside, under whatever uids it runs. So it is in a container
+ * that the writer runs without privileges, where uids are mapped to subordinate ones. Root of a
+ * container has the uid of whoever made others. */
+static bool owns_namespace(const struct host *host, const struct host_join *join, pid_t pid)
+{
+    char path[PROCFS_PATH_MAX];
+    struct stat st;
+    uid_t owner;
+    int at = procfs_at(pid, "ns/user", path);
+    int fd = join->uid != 0 ? openat(at, path, O_RDONLY | O_CLOEXEC) : -1;
+    bool owns = false;
+    while (fd >= 0 && !owns && !fstat(fd, &st) && st.st_ino != host->start.own_user_ns) {
+        owns = !ioctl(fd, NS_GET_OWNER_UID, &owner) && owner == join->uid;
+        int above = owns ? -1 : ioctl(fd, NS_GET_PARENT);
+        close(fd);
+        fd = above;
+    }
+    fd_close(fd);
+    return owns;
+}
+
+static bool is_own(const struct host *host, const struct host_join *join,
+                   const struct procfs_process *process)
 {
     return join->root ||
-           (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
+           (process->uid == join->uid && process->euid == join->uid &&
+            process->suid == join->uid) ||
+           owns_namespace(host, join, process->pid);
 }
 
 /* Return the number by which the writer knows the process. */
@@ -186,7 +212,7 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
     int r = proctrack_look(host->proctrack, pid, &process);
     if (r)
         return r;
-    if (!is_own(join, &process))
+    if (!is_own(host, join, &process))
         return message_set(-EPERM, message,
                            "Permission denied: process %d is not yours; only your own processes "
                            "can %s.",

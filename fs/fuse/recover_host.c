@@ -97,7 +97,8 @@ int recover_host(struct server *server)
                                .cuda_limited = tree->shared->cuda_shim[0],
                                .ended = server->ended,
                                .ended_count = server->ended_count,
-                               .own_pid_ns = tree->own_pid_ns};
+                               .own_pid_ns = tree->own_pid_ns,
+                               .own_user_ns = tree->own_user_ns};
     server->ended = NULL;
     start.policy = server->host_policy = *engine_policy(server->tree.engine);
     if (!r)

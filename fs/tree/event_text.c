@@ -226,8 +226,9 @@ void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *
     tree_devices_text(p, devices);
     snprintf(line, size,
              "p%llu device=%s user=%s memory=%llu memory_peak=%llu gpu_time=%llu.%03llu start=%s "
-             "end=%s how=%s by=%s%s%s",
+             "end=%s how=%s%s by=%s%s%s",
              (unsigned long long)p->id, devices, user, (unsigned long long)partition_bytes(p),
              (unsigned long long)ended->peak_bytes, gpu_ms / 1000, gpu_ms % 1000, start, end,
-             kind_names[ended->how], by, *p->name ? " name=" : "", p->name);
+             kind_names[ended->how], p->state == PARTITION_PENDING ? " state=pending" : "", by,
+             *p->name ? " name=" : "", p->name);
 }

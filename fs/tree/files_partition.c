@@ -16,13 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Starts every show function: the node's partition may have ended. */
-#define PARTITION_OR_GONE(tree, node)                                                              \
-    const struct partition *partition = tree_partition(tree, node);                                \
-    if (!partition)                                                                                \
-        return -ENODEV;                                                                            \
-    (void)uid
-
 static struct ledger_figures usage_of(const struct tree *tree, const struct partition *partition)
 {
     struct ledger_figures figures;

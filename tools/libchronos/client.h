@@ -39,6 +39,8 @@
  *
  *   CHRONOS_PARTITION    directories of partitions, absolute, separated by ':'; of one with several
  *                        devices that in each, such as /chronos/gpu0/p5:/chronos/gpu1/p5
+ *   CHRONOS_PARTITION_p1 further ones of a container, each with the number of its partition; looked
+ *                        at after CHRONOS_PARTITION, if that is set
  *   CHRONOS_UNREACHABLE  "allow": let allocations through while the files cannot be
  *                        reached; refuse them on any other value
  *   CHRONOS_DEBUG        set and not empty: report refusals on stderr
