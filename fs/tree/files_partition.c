@@ -336,7 +336,10 @@ const struct file_row files_partition[] = {
      .lent = true, .opened = charge_open, .guests = true,
      .doc =
          "bytes that programs have charged; write `+4096` to charge that many to this open file, "
-         "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one"},
+         "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one; "
+         "`mark "
+         "ipc`, `mark managed` and `mark multicast` say what keeps the program from being "
+         "suspended"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,

@@ -128,6 +128,7 @@ static void step(void)
 static void run_for(int64_t seconds)
 {
     const int64_t until_ns = now_ns + seconds * S;
+    step();
     for (int i = 0; i < 10000; i++) {
         struct pollfd fds[SUSPEND_RUNNING_MAX];
         int64_t next_ns = suspend_next_ns(&suspensions, now_ns);
@@ -491,6 +492,20 @@ START_TEST(nothing_left)
 }
 END_TEST
 
+/* Without cgroups, which were there before, nothing is concluded from there being no processes. */
+START_TEST(no_cgroups_any_more)
+{
+    suspensions.start.impossible = "Not here.";
+    restore(SUSPEND_AWAY, false, false);
+    run_for(200);
+    ck_assert_uint_eq(report_count, 0);
+    restore(SUSPEND_RETURNING, false, false);
+    ends_as(1, SUSPEND_NO_ROOM, "");
+    restore(SUSPEND_LEAVING, false, false);
+    ends_as(1, SUSPEND_FAILED, "Not here.");
+}
+END_TEST
+
 /* -- many ------------------------------------------------------------------------------------- */
 
 START_TEST(turns)
@@ -519,5 +534,5 @@ int main(void)
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
                       refused_before_anything_is_locked, bounded, undone, undone_with_room_only,
                       coming_and_going, waits_for_room, room_that_goes, lost,
-                      over_while_coming_back, taken_up, nothing_left, turns);
+                      over_while_coming_back, taken_up, nothing_left, no_cgroups_any_more, turns);
 }
