@@ -180,10 +180,13 @@ static void begin_turns(struct suspensions *suspensions, int64_t now_ns)
     for (uint64_t id = 0;
          turns.count < SUSPEND_RUNNING_MAX && (suspension = next(suspensions, id));) {
         id = suspension->partition.id;
-        if (suspension->step != STEP_TURN || !may_run(&turns, suspension->account))
+        const uint32_t account = suspension->account;
+        if (suspension->step != STEP_TURN || !may_run(&turns, account))
             continue;
-        turns.accounts[turns.count++] = suspension->account;
         suspend_steps_begin(suspensions, suspension, now_ns);
+        suspension = find(suspensions, id); /* it can be over at once */
+        if (suspension && suspension->running)
+            turns.accounts[turns.count++] = account;
     }
 }
 

@@ -529,10 +529,25 @@ START_TEST(turns)
 }
 END_TEST
 
+/* Those that have nothing to suspend take no turns of others. */
+START_TEST(empty_ones)
+{
+    for (uint64_t id = 1; id <= 100; id++)
+        leave(id, (uint32_t)id % 3);
+    member(101, GIB);
+    leave(101, 7);
+    run_for(1);
+    for (uint64_t id = 1; id <= 100; id++)
+        ck_assert_int_eq(last(id)->outcome, SUSPEND_FAILED);
+    ck_assert_int_eq(last(101)->outcome, SUSPEND_DONE);
+}
+END_TEST
+
 int main(void)
 {
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
                       refused_before_anything_is_locked, bounded, undone, undone_with_room_only,
                       coming_and_going, waits_for_room, room_that_goes, lost,
-                      over_while_coming_back, taken_up, nothing_left, no_cgroups_any_more, turns);
+                      over_while_coming_back, taken_up, nothing_left, no_cgroups_any_more, turns,
+                      empty_ones);
 }
