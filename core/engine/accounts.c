@@ -72,7 +72,7 @@ struct holder *accounts_at_or_after(const struct engine *engine, bool group, uin
 /* -- limits ------------------------------------------------------------------- */
 
 /* A group has the limits that were set for it, and no others. */
-static struct quota_limits limits_of(const struct engine *engine, const struct holder *holder)
+struct quota_limits accounts_limits_of(const struct engine *engine, const struct holder *holder)
 {
     struct quota_limits none = {0};
 
@@ -90,7 +90,7 @@ static struct quota_limits limits_of(const struct engine *engine, const struct h
 void accounts_put_in_force(struct engine *engine, struct holder *holder)
 {
     engine->accounts.limited -= accounts_is_limited(holder);
-    holder->quota.limits = limits_of(engine, holder);
+    holder->quota.limits = accounts_limits_of(engine, holder);
     engine->accounts.limited += accounts_is_limited(holder);
 }
 
@@ -121,7 +121,7 @@ struct holder *accounts_get(struct engine *engine, bool group, uint32_t id)
         return NULL;
     holder->group = group;
     holder->id = id;
-    struct quota_limits limits = limits_of(engine, holder);
+    struct quota_limits limits = accounts_limits_of(engine, holder);
     quota_init(&holder->quota, &limits);
     accounts_init_pending(holder);
     engine->accounts.limited += accounts_is_limited(holder);

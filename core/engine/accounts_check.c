@@ -40,6 +40,24 @@ static struct holders holders_of(const struct engine *engine, const struct parti
     return holders;
 }
 
+void accounts_scope(const struct engine *engine, uint32_t uid, uint32_t gid,
+                    struct quota_holder *stand_in, struct quota_scope *scope)
+{
+    struct holder *user = accounts_find(engine, false, accounts_of(engine, uid));
+    struct holder *group = gid ? accounts_find(engine, true, gid) : NULL;
+    const struct holder none = {.group = false};
+
+    *scope = (struct quota_scope){.calendar = engine->accounts.calendar};
+    if (!user) {
+        struct quota_limits limits = accounts_limits_of(engine, &none);
+
+        quota_init(stand_in, &limits);
+    }
+    scope->holder[scope->count++] = user ? &user->quota : stand_in;
+    if (group)
+        scope->holder[scope->count++] = &group->quota;
+}
+
 /* Take out what is charged from now on: what was used until now stays. */
 static void take_own(struct holders *holders, int64_t now_ns)
 {

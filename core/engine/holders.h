@@ -100,6 +100,8 @@ void accounts_remove(struct engine *engine, struct entry *entry);
 bool accounts_frees(const struct partition *before, const struct partition *after);
 /* Whether two records of a partition are charged alike. */
 bool accounts_alike(const struct partition *a, const struct partition *b);
+/* The limits in force for a holder. */
+struct quota_limits accounts_limits_of(const struct engine *engine, const struct holder *holder);
 struct fairshare_scale accounts_scale(const struct engine *engine);
 /* Put the limits that were set in force for a holder; for all, since the limits of those without
  * their own have changed. */
@@ -183,6 +185,10 @@ int accounts_check_waits(struct engine *engine, const struct call *call,
 /* Check that a new owner can have the rest of a partition. Binds administrators, too. */
 int accounts_check_owner(struct engine *engine, const struct call *call, const struct entry *entry,
                          uint32_t uid);
+/* Set the scope of the quotas of a user and a group (0: none); `stand_in` is for a user who has
+ * none of their own yet. */
+void accounts_scope(const struct engine *engine, uint32_t uid, uint32_t gid,
+                    struct quota_holder *stand_in, struct quota_scope *scope);
 /* Whether a place for this partition is limited by a quota. */
 bool accounts_limit(const struct engine *engine, const struct partition *partition);
 /* The first moment >= from_ns at which the quotas allow `ppm` for a partition; ENGINE_FOREVER if

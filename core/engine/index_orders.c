@@ -125,11 +125,6 @@ static void put_end(struct avl_node *node, const struct avl_node *added)
     node->summary++;
 }
 
-static uint64_t bytes_of(const struct entry *entry)
-{
-    return partition_holds(&entry->partition) ? partition_bytes(&entry->partition) : 0;
-}
-
 static uint32_t guests_of(const struct entry *entry)
 {
     return entry->guests ? entry->guests->count : 0;
@@ -143,7 +138,7 @@ static void update_account(struct avl_node *node)
     update_latest(node, entry);
     entry->held_count = 1;
     entry->held_guests = guests_of(entry);
-    entry->held_bytes = bytes_of(entry);
+    entry->held_bytes = partition_held_bytes(&entry->partition);
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
 
@@ -163,7 +158,7 @@ static void put_account(struct avl_node *node, const struct avl_node *added)
     put_latest(node, other);
     entry->held_count++;
     entry->held_guests += guests_of(other);
-    entry->held_bytes += bytes_of(other);
+    entry->held_bytes += partition_held_bytes(&other->partition);
 }
 
 static const struct avl_kind kind_id = {compare_id, update_id, put_id};

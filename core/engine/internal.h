@@ -211,7 +211,7 @@ struct admission_choice {
 void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
                       uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
 int admission_resize(struct engine *engine, const struct call *call,
-                     const struct partition *partition, uint64_t bytes);
+                     const struct partition *partition, const struct partition *wanted);
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
                   int64_t end_ns);
 
@@ -318,7 +318,7 @@ bool suspend_is_due(const struct engine *engine, const struct partition *partiti
 int suspend_check_changes(const struct call *call, const struct partition *partition,
                           const char *what);
 /* Suspend `entry`; `event` is an EVENT_SUSPENDING. */
-void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry);
+void suspend_lease(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 /* -- expiry.c -------------------------------------------------------------- */
 

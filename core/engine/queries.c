@@ -78,9 +78,7 @@ static void add_live(const struct engine *engine, const struct avl_node *node,
         if (!is_over(engine, &entry->partition)) {
             held->count++;
             held->guests += entry->guests ? entry->guests->count : 0;
-            for (uint32_t i = 0;
-                 partition_holds(&entry->partition) && i < entry->partition.share_count; i++)
-                held->bytes += entry->partition.shares[i].memory_bytes;
+            held->bytes += partition_held_bytes(&entry->partition);
         }
         node = node->right;
     }

@@ -118,6 +118,10 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
     char canonical[ENGINE_VALUE_MAX];
     struct refusal why;
 
+    /* More was accepted once, and counted as that. */
+    if (strcmp(key, CONFIG "reorder") == 0 && strlen(value) > 3 &&
+        strspn(value, "0123456789") == strlen(value))
+        value = "1000";
     if (evaluate(engine, key, value, &policy, canonical, &why))
         return -EINVAL;
     struct setting_entry *spare = calloc(1, sizeof(*spare));

@@ -111,6 +111,16 @@ static void print_variable(void *context, const char *name, const char *value)
     print_text(text, list->out);
 }
 
+/* A container with two partitions has the variables of the last one alone, but for this one, which
+ * has a name of its own. */
+static void print_own_place(struct tree *tree, const struct partition *partition, struct list *list)
+{
+    char name[64], text[ENV_VALUE_MAX];
+    snprintf(name, sizeof(name), "CHRONOS_PARTITION_p%llu", (unsigned long long)partition->id);
+    env_print_directories(tree, partition, text);
+    print_variable(list, name, text);
+}
+
 static void print_nodes(const struct tree *tree, uint32_t device, struct list *list)
 {
     const struct host_state *host = tree->host_state;
@@ -146,6 +156,7 @@ static void print_device(struct tree *tree, const struct partition *partition, s
     strbuf_print(out, "{\"name\": \"p%llu\", \"containerEdits\": {\n    \"env\": [",
                  (unsigned long long)partition->id);
     env_each(tree, partition, print_variable, &variables);
+    print_own_place(tree, partition, &variables);
     strbuf_print(out, "],\n    \"deviceNodes\": [");
     for (uint32_t i = 0; i < partition->share_count; i++)
         print_nodes(tree, partition->shares[i].device, &nodes);

@@ -37,7 +37,7 @@ static void print_place(struct tree *tree, const struct partition *partition, ui
 
 /* A directory for each device, by which shims know it. Those that do not fit are left out: programs
  * get nothing of these devices then. */
-static bool print_directories(struct tree *tree, const struct partition *partition, char *text)
+bool env_print_directories(struct tree *tree, const struct partition *partition, char *text)
 {
     size_t used = 0;
     for (uint32_t i = 0; i < partition->share_count; i++) {
@@ -152,7 +152,7 @@ static const struct {
     value_fn *print;
     const char *separators; /* of a list: others' entries stay, behind this one; NULL: no list */
 } variables[] = {
-    {"CHRONOS_PARTITION", print_directories, NULL},
+    {"CHRONOS_PARTITION", env_print_directories, NULL},
     {"CHRONOS_UNREACHABLE", print_unreachable, NULL},
     {"OPENCL_LAYERS", print_opencl_layer, ":"},
     {"LD_PRELOAD", print_cuda_shim, ": "},

@@ -17,6 +17,8 @@ typedef void env_variable_fn(void *context, const char *name, const char *value)
 /* Pass each variable of the partition to `take`. */
 void env_each(struct tree *tree, const struct partition *partition, env_variable_fn *take,
               void *context);
+/* Print the value of CHRONOS_PARTITION into `text`, of ENV_VALUE_MAX bytes. True. */
+bool env_print_directories(struct tree *tree, const struct partition *partition, char *text);
 /* Append the lines to `out`. Quote every value, so that no mount point is split into words or
  * executed. */
 void env_print(struct tree *tree, const struct partition *partition, struct strbuf *out);

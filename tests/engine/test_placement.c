@@ -171,7 +171,7 @@ START_TEST(earliest_place)
 {
     for (uint32_t i = 0; i < DEVICES + LIMITS; i++)
         timeline_init(&timelines[i]);
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < check_rounds(100000); i++) {
         replace(&promises[below(PROMISES)]);
         compare();
         compare();

@@ -98,7 +98,7 @@ static void episode(int64_t runs, int64_t amounts, int64_t kinds, int operations
     memset(promises, 0, sizeof(promises));
     memset(values, 0, sizeof(values));
     timeline_init(&timeline);
-    for (int i = 0; i < operations; i++) {
+    for (int i = 0; i < check_rounds(operations); i++) {
         struct promise *promise = &promises[below(PROMISES)];
 
         if (promise->used) {

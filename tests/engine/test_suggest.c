@@ -150,7 +150,7 @@ static void check_longest(const struct suggest *suggest, bool alike)
 
 START_TEST(suggestions_are_accepted)
 {
-    int rounds = getenv("CHRONOS_TEST_LIGHT") ? 3000 : 60000;
+    int rounds = check_rounds(60000);
 
     calendar.day = (struct windows){20000, days, ARRAY_COUNT(days), 24 * SECOND};
     calendar.week = (struct windows){2857, weeks, ARRAY_COUNT(weeks), 48 * SECOND};
@@ -176,7 +176,7 @@ START_TEST(longest_is_the_longest)
 {
     calendar.day = (struct windows){20000, days, ARRAY_COUNT(days), 24 * SECOND};
     calendar.week = (struct windows){2857, weeks, ARRAY_COUNT(weeks), 48 * SECOND};
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < check_rounds(20000); round++) {
         for (size_t i = 0; i < SITES; i++)
             fill_site(i, true);
         fill_holder(&user, charges[0]);
@@ -195,7 +195,7 @@ START_TEST(quotas_limit_a_search)
 
     calendar.day = (struct windows){20000, days, ARRAY_COUNT(days), 24 * SECOND};
     calendar.week = (struct windows){2857, weeks, ARRAY_COUNT(weeks), 48 * SECOND};
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < check_rounds(20000); round++) {
         struct placement_site where[SITES];
         struct amount amount = share(1 + (uint64_t)below(900000));
         int64_t duration_ns = (1 + below(30)) * SECOND, found_ns = TIMELINE_NEVER;

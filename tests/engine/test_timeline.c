@@ -104,7 +104,7 @@ static void compare(void)
 START_TEST(random_promises)
 {
     timeline_init(&timeline);
-    for (int round = 0; round < 100000; round++) {
+    for (int round = 0; round < check_rounds(100000); round++) {
         size_t i = (size_t)below(round / 100 % PROMISES + 1);
         struct promise *promise = &promises[i];
 

@@ -32,6 +32,7 @@ import os
 from jupyterhub.spawner import LocalProcessSpawner, SimpleLocalProcessSpawner
 c.JupyterHub.bind_url = "http://127.0.0.1:8000/"
 c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True  # from JupyterHub 5 on
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 30}
@@ -115,7 +116,8 @@ class Browser:
     """A user who has logged in."""
 
     def __init__(self, name):
-        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self.cookies = http.cookiejar.CookieJar()
+        jar = urllib.request.HTTPCookieProcessor(self.cookies)
         self.opener = urllib.request.build_opener(jar)
         self.name = name
         self.get("login")
@@ -125,7 +127,14 @@ class Browser:
         return self._ask(path, words, None)
 
     def post(self, path, **words):
+        words.update((one.name, one.value) for one in self.cookies if one.name == "_xsrf")
         return self._ask(path, {}, urllib.parse.urlencode(words, doseq=True).encode())
+
+    def server(self):
+        """What there is where the user's server was."""
+        request = urllib.request.Request(f"{URL[:-4]}/user/{self.name}/")
+        request.add_header("Accept", "text/html")
+        return _open(self.opener.open, request)
 
     def _ask(self, path, words, data):
         url = f"{URL}/{path}" + ("?" + urllib.parse.urlencode(words) if words else "")

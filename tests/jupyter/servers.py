@@ -14,13 +14,20 @@ import inside
 import lib
 from hub import Browser, Hub, until
 
-# Servers with these names are started in another way: the real one, one by a spawner that does not
-# do what the mixin expects, and one whose user holds the process that joins.
-CONFIG = hub.MIXIN + """
+# Servers with these names are started in another way: the real one; one by a spawner that does not
+# do what the mixin expects; one whose user holds the process that joins; one whose partition ends
+# before that; and one whose user has the command say another's id.
+CONFIG = hub.MIXIN.replace('"CHRONOS"', '"PLACE/command"') + """
 import time
 from chronos import _lease
-join = _lease.Lease.join
-_lease.Lease.join = lambda self: time.sleep(1000) if "-held-" in self.label else join(self)
+first_join = _lease.Lease.join
+def join(self):
+    if "-held-" in self.label:
+        time.sleep(1000)
+    if "-gone-" in self.label:
+        os.unlink(self.mount + "/partitions/" + self.partition_id)
+    first_join(self)
+_lease.Lease.join = join
 class Plain(LocalProcessSpawner):
     async def start(self):
         if self.name == "real":
@@ -41,7 +48,14 @@ class Servers(inside.Case):
     def setUpClass(cls):
         hub.prepare()
         super().setUpClass()
-        cls.hub = Hub(cls.mount, CONFIG)
+        inside.script(f"""\
+            #!/bin/sh
+            case "$*" in
+            *-liar-*) cat {lib.T}/said ;;
+            *) exec {os.environ["CHRONOS"]} "$@" ;;
+            esac
+            """, "command")
+        cls.hub = Hub(cls.mount, CONFIG.replace("PLACE", lib.T))
         cls.hub.add("alice", "bob", "carol", "nobody")
         cls.addClassCleanup(lambda: cls.hub.stop())
 
@@ -99,7 +113,7 @@ class Servers(inside.Case):
                                                    r"device was asked for, .* is free from ")
         browser = Browser("alice")
         form = browser.get("spawn/alice")
-        self.assertIn("Free now: gpu0 0.00 %, gpu1 0.00 %.", form.text)
+        self.assertIn("Free now: gpu0\u00a00\u00a0%, gpu1\u00a00\u00a0%.", form.text)
         page = html.unescape(browser.post("spawn/alice", chronos_memory="75%",
                                           chronos_duration="2h", chronos_wait="0").text)
         self.assertRegex(page, r"Error: Not enough available memory: 0\.75 of one device")
@@ -107,7 +121,7 @@ class Servers(inside.Case):
         self.assertEqual(len(self.mount.partitions()), 2)
 
     def test_policy(self):
-        """It is the user who asks, not the hub, which is root."""
+        """The request is the user's, not that of the hub, which is root."""
         self.mount.write("0.5", "config", "max_fraction")
         answer = self.hub.spawn("alice", chronos_memory="0.75")
         self.mount.write("1", "config", "max_fraction")
@@ -197,6 +211,7 @@ class Servers(inside.Case):
         self.started(self.hub.spawn("alice", chronos_duration="5s"))
         self.assertTrue(until(lambda: not self.hub.servers("alice")), self.hub.said())
         self.gone()
+        self.assertIn("is not running", Browser("alice").server().text)
         self.started(self.hub.spawn("alice", chronos_duration="1h"))  # again
 
     def test_no_daemon(self):
@@ -218,11 +233,23 @@ class Servers(inside.Case):
     def test_not_joined(self):
         """No server runs outside, and a user who holds the process that joins holds no hub."""
         for name, status, says in (("other", 500, "starts servers in another way"),
+                                   ("gone", 409, " has ended."),
                                    ("held", 409, "within 5 seconds")):
             answer = self.hub.spawn("alice", name)
             self.assertEqual(answer.status, status, answer)
             self.assertIn(says, answer.json()["message"])
             self.gone()
+
+    def test_liar(self):
+        """The process that asks is its user's, so what it says is not believed."""
+        other = lib.bob.call(self.mount.ask, "0.25 1h")
+        for said, says in ((other, "ended before"), ("../../etc/passwd", "gave no id"),
+                           ("p1 p2", "gave no id"), ("x" * 100000, "gave no id")):
+            inside.script(said, "said")
+            answer = self.hub.spawn("alice", "liar")
+            self.assertEqual(answer.status, 409, answer)
+            self.assertIn(says, answer.json()["message"])
+            self.assertEqual(self.mount.partitions(), [other])
 
     def test_notebook(self):
         """The server that a hub starts by itself, and the kernel of a notebook."""

@@ -8,7 +8,7 @@ import textwrap
 import hub
 import inside
 import lib
-from hub import MIXIN, Hub, until
+from hub import MIXIN, Browser, Hub, until
 
 
 class Spawners(inside.Case):
@@ -75,15 +75,23 @@ class Spawners(inside.Case):
             self.gone(one)
 
     def test_no_root(self):
-        """A hub of an ordinary user starts servers as itself; of others it cannot."""
-        with self.running(MIXIN, user=lib.alice) as one:
-            self.assertIn(one.spawn("alice").status, (201, 202), one.said())
-            self.inside(one, "alice")
+        """A hub of an ordinary user starts servers as itself; of others it cannot. Without a form
+        users choose nothing, and a refusal is a page with the sentence."""
+        config = MIXIN + "c.ChronosSpawnerMixin.chronos_form = False\n"
+        with self.running(config, user=lib.alice) as one:
+            self.assertIn(one.spawn("alice", chronos_memory="1").status, (201, 202), one.said())
+            name = self.inside(one, "alice")
+            self.assertEqual(self.mount.read("partitions", name, "fraction"), "0.5")
             answer = one.spawn("bob")
             self.assertEqual(answer.status, 409, answer)
             self.assertIn("cannot be started as uid 6102", answer.json()["message"])
             one.remove("alice")
             self.gone(one)
+            self.mount.ask("1 1d")
+            page = Browser("alice").get("spawn/alice")
+            self.assertEqual(page.status, 409, page)
+            self.assertIn("Not enough available memory: 0.50", page.text)
+            self.mount.release_all()
 
 
 inside.main()

@@ -47,8 +47,8 @@ static char amount_usage[] =
     "a part of a GPU on each node: a share like 0.5 or 50%, or a size like 20G";
 static char gpus_name[] = "chronos-gpus", gpus_value[] = "N";
 static char gpus_usage[] = "that part of each of N GPUs";
-static struct spank_option amount_option = {amount_name, amount_value, amount_usage, 1, 0,
-                                            check_amount};
+static struct spank_option amount_option = {amount_name, amount_value, amount_usage, 1,
+                                            0,           check_amount};
 static struct spank_option gpus_option = {gpus_name, gpus_value, gpus_usage, 1, 0, check_gpus};
 
 /* Report a value that cannot be one while the user is there. */
@@ -257,8 +257,9 @@ static int prepare(const struct job_options *options, bool given, struct message
         return 0;
     if (!self.recorded)
         return message_set(-ENOENT, sentence,
-                           "This job was not given a part of a GPU here: --chronos belongs to the "
-                           "submission of the job, not to its steps.");
+                           "This job has no part of a GPU here. Give --chronos where the job is "
+                           "submitted, not to its steps; a requeued job must not start before "
+                           "Slurm's own pause is over.");
     if (given && !job_is_same(&self.record, options))
         return message_set(-EINVAL, sentence,
                            "The steps of a job share its part of a GPU; leave --chronos out of "

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import _environment, _tree
 from ._errors import ChronosError, NotEnoughMemory, NotMounted, NotPermitted, PartitionEnded
-from ._partition import Partition
+from ._partition import Partition, no_partition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ _threads = ThreadPoolExecutor(8, "chronos")
 
 async def _do(function: Callable[..., Result], *arguments: Any) -> Result:
     """Call a function that asks the tree."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, function, *arguments)
+    call = asyncio.get_running_loop().run_in_executor(_threads, function, *arguments)
+    try:
+        return await asyncio.wait_for(call, _ANSWER)
+    except asyncio.TimeoutError:
+        raise NotMounted("chronosfs does not answer.") from None
 
 
 class Account:
@@ -83,6 +87,7 @@ class Lease:
         self.variables: dict[str, str] = {}
         self._partition: Partition | None = None
         self._over = False
+        self._reason = ""
 
     # -- asking
 
@@ -97,12 +102,11 @@ class Lease:
                 raise PartitionEnded(f"{self.partition_id} was released before it started.")
             await self._start(wait)
         except BaseException:
-            self.settled = True
-            if self.partition_id:
-                self._over = False
-                asyncio.ensure_future(self.release())
+            self._over = False
+            asyncio.ensure_future(self.release())
             raise
-        self.settled = True
+        finally:
+            self.settled = True
 
     async def _request(self, program: str, words: Sequence[str], wait: int) -> str:
         path = shutil.which(program)
@@ -139,6 +143,7 @@ class Lease:
     async def _start(self, wait: int) -> None:
         """Wait for the start."""
         deadline = time.monotonic() + wait
+        gives_up = time.strftime("%H:%M:%S", time.localtime(time.time() + wait))
         missing: float | None = None  # since when the daemon is gone
         while True:
             now = time.monotonic()
@@ -146,14 +151,18 @@ class Lease:
                 if await _do(self._look):
                     return
                 missing = None
+            except PartitionEnded:
+                raise PartitionEnded(f"{self.partition_id} ended before it started.") from None
             except NotMounted:
                 missing = missing or now
                 if now - missing > _MISSING:
                     raise
                 self.news = "Waiting for chronosfs, which was stopped."
-            if wait and now >= deadline and missing is None:
-                raise NotEnoughMemory(f"Nothing was free in time. {self.news} Ask for less, or "
-                                      "wait longer.")
+            if missing is None:
+                if now >= deadline:
+                    raise NotEnoughMemory(f"Nothing was free in time. {self._reason} Ask for "
+                                          "less, or wait longer.")
+                self.news = f"{self._reason} It gives up at {gives_up}."
             await asyncio.sleep(_LOOK)
 
     def _look(self) -> bool:
@@ -161,11 +170,11 @@ class Lease:
         if self._partition is None:
             tree = _tree.find(self.mount)
             if not self._owns(tree, self.partition_id):
-                raise PartitionEnded(f"There is no partition {self.partition_id}.")
+                raise no_partition(self.partition_id)
             self._partition = Partition(tree, self.partition_id)
         one = self._partition
         if not one.wait(0, until="active"):
-            self.news = one.reason[:_TEXT]
+            self._reason = one.reason[:_TEXT]
             return False
         self.variables = _environment.parse(one._read("environment"),
                                             one._tree.at(*one._place()))
@@ -256,5 +265,5 @@ def _sentence(text: str) -> str:
 def free() -> str:
     """What could be requested of each device now, for people."""
     tree = _tree.find()
-    found = [f"{name} {tree.read(name, 'available')} %" for name in tree.names("", "gpu")[:64]]
-    return ", ".join(found)
+    return ", ".join(f"{name}\u00a0{float(tree.read(name, 'available')):g}\u00a0%"
+                     for name in tree.names("", "gpu")[:64])

@@ -54,6 +54,14 @@ class Refused(HTTPError):
     def __str__(self) -> str:
         return self.jupyterhub_message
 
+    @property
+    def reason(self) -> None:
+        """None. The hub sets "error", and would show a sentence of its own for that."""
+
+    @reason.setter
+    def reason(self, _: object) -> None:
+        pass
+
 
 # -- the words of users, who may send anything
 
@@ -219,7 +227,7 @@ class ChronosSpawnerMixin(Configurable):
                  "save before.")]
         if _seconds(self.chronos_max_wait):
             rows.append(("chronos_wait", "If nothing is free, wait for", "0", _DURATION,
-                         f"0: do not wait. At most {self.chronos_max_wait}."))
+                         f"Such as 10m, at most {self.chronos_max_wait}; 0: do not wait."))
         saved = self.user_options or self.orm_spawner.user_options or {}
         text = ""
         for name, title, value, pattern, hint in rows:
