@@ -132,7 +132,7 @@ static int place(struct engine *engine, const struct call *call, struct partitio
 static int add_waiting(struct engine *engine, const struct call *call, struct entry *entry,
                        const struct partition *wanted, const struct waiting *waiting)
 {
-    struct entry *fresh = entry->waiter ? entry : index_new_entry(wanted, waiting);
+    struct entry *fresh = entry->waiter ? entry : index_new_entry(engine, wanted, waiting);
     struct engine_event *event = journal_new(EVENT_RESUMING, call->now_ns, call->caller->uid);
 
     if (!fresh || !event) {
