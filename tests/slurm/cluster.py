@@ -24,6 +24,10 @@ TREE = os.path.join(T, 'node', 'chronos')  # where each node sees its own
 SBIN = os.environ['PATH'] + ':/usr/sbin:/sbin'
 STARTED = 'idle', 'mixed', 'allocated', 'completing'
 
+# What srun says while it waits, which depends on how busy the machine is.
+NOTICES = re.compile(r'(?m)^srun: (job \d+ (queued|has been)|Job \d+ step creation|'
+                     r'Step created).*\n')
+
 CONFIG = '''
 ClusterName=trial
 SlurmctldHost=ctl({net}.254)
@@ -261,9 +265,11 @@ class Cluster:
         """Runs a command of Slurm. Returns it, with all it printed as stdout."""
         become = [] if user is lib.root else \
             ['setpriv', f'--reuid={user.uid}', f'--regid={user.gid}', '--clear-groups']
-        return subprocess.run([*become, *words], stdin=subprocess.DEVNULL, text=True, check=False,
+        done = subprocess.run([*become, *words], stdin=subprocess.DEVNULL, text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
                               env=self.environment, cwd=os.path.join(T, 'out'))
+        done.stdout = NOTICES.sub('', done.stdout)
+        return done
 
     def ask(self, *words):
         return self.call(*words).stdout.strip()
@@ -298,7 +304,8 @@ class Cluster:
         return check(self.state(number) in states, 'job', number, self.job(number))
 
     def output(self, number):
-        return ''.join(lib.read(path) for path in sorted(glob.glob(f'{T}/out/*.{number}')))
+        text = ''.join(lib.read(path) for path in sorted(glob.glob(f'{T}/out/*.{number}')))
+        return NOTICES.sub('', text)
 
     def node_states(self):
         return set(self.ask('sinfo', '-h', '-N', '-o', '%T').split()) or {'none'}
