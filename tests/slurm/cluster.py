@@ -249,9 +249,13 @@ class Cluster:
         began = time.time()
 
         def saved():
-            for job in self.jobs():
-                self.call('scontrol', 'update', f'JobId={job}', 'Comment=save')
-                break
+            # It saves what has changed, and those that have ended cannot be changed.
+            for number, job in self.jobs().items():
+                if job['JobState'] in ('RUNNING', 'PENDING'):
+                    self.call('scontrol', 'update', f'JobId={number}',
+                              f'Comment={time.monotonic()}')
+                    break
+            time.sleep(0.5)
             with contextlib.suppress(OSError):
                 return os.stat(f'{T}/ctl/job_state').st_mtime > began
             return False
