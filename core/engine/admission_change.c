@@ -87,8 +87,14 @@ static int resize_share(struct engine *engine, const struct call *call,
     room = admission_free(engine, share->device,
                           call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
                           partition->end_ns, share->memory_bytes);
-    if (bytes <= room)
-        return 0;
+    if (bytes <= room) {
+        struct share larger = *share;
+        larger.memory_bytes = bytes;
+        return compute_check(engine, call, &larger, share,
+                             call->now_ns > partition->start_ns ? call->now_ns
+                                                                : partition->start_ns,
+                             partition->end_ns);
+    }
     struct partition wanted = *partition;
     for (uint32_t i = 0; i < wanted.share_count; i++)
         wanted.shares[i].memory_bytes = bytes;
@@ -199,7 +205,10 @@ static int check_extension(struct engine *engine, const struct call *call,
     }
     if (first)
         return refuse_end(engine, call, partition, &wanted, first, until_ns);
-    return admission_limit(engine, call, &wanted);
+    int r = 0;
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
+        r = compute_check(engine, call, &partition->shares[i], NULL, partition->end_ns, end_ns);
+    return r ? r : admission_limit(engine, call, &wanted);
 }
 
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,

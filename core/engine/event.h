@@ -41,6 +41,7 @@ enum event_kind {
                       * says, and what is left of its time waits again; start_ns, end_ns, state,
                       * shares. by_uid asked for the high one */
     EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
+    EVENT_COMPUTE,   /* compute_ppm of its shares */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)

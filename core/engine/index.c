@@ -144,6 +144,8 @@ void index_init_device(struct device *device)
 {
     device->partitions = (struct avl){.kind = &kind_device};
     timeline_init(&device->timeline);
+    for (uint32_t i = 0; i < BESIDES; i++)
+        timeline_init(&device->beside[i]);
     queue_init_device(&device->waiting);
     queue_init_low(&device->low);
     device->freed_ns = ENGINE_FOREVER;
@@ -167,10 +169,12 @@ void index_free_entry(struct entry *entry)
     free(entry->guests);
     free(entry->waiter);
     free(entry->group_charge);
+    free(entry->beside);
     free(entry);
 }
 
-struct entry *index_new_entry(const struct partition *partition, const struct waiting *waiting)
+struct entry *index_new_entry(const struct engine *engine, const struct partition *partition,
+                              const struct waiting *waiting)
 {
     uint32_t share_count = partition->share_count;
     struct entry *entry = calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
@@ -179,7 +183,10 @@ struct entry *index_new_entry(const struct partition *partition, const struct wa
         return NULL;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
     entry->group_charge = partition->quota_group ? calloc(1, sizeof(struct charge)) : NULL;
-    if ((waiting && !entry->waiter) || (partition->quota_group && !entry->group_charge)) {
+    if (engine->counts_beside)
+        entry->beside = calloc(share_count, sizeof(*entry->beside));
+    if ((waiting && !entry->waiter) || (partition->quota_group && !entry->group_charge) ||
+        (engine->counts_beside && !entry->beside)) {
         index_free_entry(entry);
         return NULL;
     }
@@ -218,6 +225,7 @@ static void put_in(struct engine *engine, struct entry *entry)
         device->count++;
         device->total_bytes += share->memory_bytes;
     }
+    compute_put_in(engine, entry, partition);
     if (partition->state == PARTITION_PENDING)
         queue_add(engine, entry);
     else if (queue_is_low(entry))
@@ -251,6 +259,7 @@ static void take_out(struct engine *engine, struct entry *entry)
         device->count--;
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
+    compute_take_out(engine, entry, partition);
     engine->count--;
     update_next(engine);
 }

@@ -30,10 +30,11 @@ static void revert_clear(struct revert *revert)
 }
 
 /* Allocate the entry of a partition that ended. */
-static struct entry *new_entry(const struct engine_event *event)
+static struct entry *new_entry(const struct engine *engine, const struct engine_event *event)
 {
     const struct waiting *waiting = &event->waiting_before;
-    struct entry *entry = index_new_entry(&event->before, waiting_is_set(waiting) ? waiting : NULL);
+    struct entry *entry =
+        index_new_entry(engine, &event->before, waiting_is_set(waiting) ? waiting : NULL);
 
     if (!entry || !event->guests)
         return entry;
@@ -46,7 +47,8 @@ static struct entry *new_entry(const struct engine_event *event)
     return entry;
 }
 
-static bool revert_prepare(struct revert *revert, const struct engine_event *events)
+static bool revert_prepare(const struct engine *engine, struct revert *revert,
+                           const struct engine_event *events)
 {
     size_t count = 0;
 
@@ -60,7 +62,7 @@ static bool revert_prepare(struct revert *revert, const struct engine_event *eve
     for (const struct engine_event *event = events; event; event = event->next) {
         revert->events[revert->count++] = event;
         if (event_kind_is_end(event->kind)) {
-            struct entry *entry = new_entry(event);
+            struct entry *entry = new_entry(engine, event);
 
             if (!entry)
                 return false;
@@ -153,7 +155,7 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
 
     if (!events)
         return 0;
-    bool good = revert_prepare(&revert, events);
+    bool good = revert_prepare(engine, &revert, events);
     if (!good) {
         revert_clear(&revert);
         return -ENOMEM;

@@ -21,7 +21,7 @@ static const char *const kind_names[] = {
     [EVENT_WARNED] = "warned",       [EVENT_SHARED] = "shared",     [EVENT_UNSHARED] = "unshared",
     [EVENT_GAVE_UP] = "gave-up",     [EVENT_MOVED] = "moved",       [EVENT_STARTED] = "started",
     [EVENT_DEVICES] = "devices",     [EVENT_PRIORITY] = "priority", [EVENT_PREEMPTED] = "preempted",
-    [EVENT_DELAYED] = "delayed",
+    [EVENT_DELAYED] = "delayed",     [EVENT_COMPUTE] = "compute",
 };
 
 /* Return the event's word in the log. A handover within one user only changes permissions. */
@@ -66,8 +66,13 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         if (waits_is_pending(p))
             strbuf_time(tree_shown_ns(tree, p->start_ns), start);
-        snprintf(text, size, " memory=%llu%s%s expires=%s%s%s",
-                 (unsigned long long)partition_bytes(p), *start ? " start=" : "", start, time,
+        if (p->shares[0].compute_ppm)
+            snprintf(from, sizeof(from), " share=");
+        if (*from)
+            sharing_mode_share_text(p->shares[0].compute_ppm, from + strlen(from),
+                                    sizeof(from) - strlen(from));
+        snprintf(text, size, " memory=%llu%s%s%s expires=%s%s%s",
+                 (unsigned long long)partition_bytes(p), from, *start ? " start=" : "", start, time,
                  *p->name ? " name=" : "", p->name);
         break;
     case EVENT_PRIORITY:
@@ -85,6 +90,10 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         break;
     case EVENT_RESIZED:
         snprintf(text, size, " memory=%llu", (unsigned long long)partition_bytes(p));
+        break;
+    case EVENT_COMPUTE:
+        sharing_mode_share_text(engine_share_ppm(tree->engine, &p->shares[0]), from, sizeof(from));
+        snprintf(text, size, " share=%s", from);
         break;
     case EVENT_EXTENDED:
     case EVENT_SHORTENED:

@@ -4,6 +4,7 @@
 #include "enforcement.h"
 #include "env.h"
 #include "files.h"
+#include "files_compute.h"
 #include "files_members.h"
 #include "files_shares.h"
 #include "files_waits.h"
@@ -337,6 +338,8 @@ const struct file_row files_partition[] = {
      .doc =
          "bytes that programs have charged; write `+4096` to charge that many to this open file, "
          "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one"},
+    {"uuid", 0444, FRESH_ALWAYS, files_compute_show_uuid,
+     .doc = "UUIDs of its devices, as its programs see them, with commas between"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,

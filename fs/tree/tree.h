@@ -39,7 +39,7 @@ struct directory {
 /* All kinds, for tree_init. */
 extern const struct directory tree_table[DIR_KINDS];
 
-#define TREE_FILES_MAX 32 /* most files of a directory; tree_init asserts it */
+#define TREE_FILES_MAX 40 /* most files of a directory; tree_init asserts it */
 
 /* A long text of a queue, which all who read it at about the same time share. */
 struct waits_text {
