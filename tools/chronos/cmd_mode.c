@@ -132,9 +132,9 @@ const struct command cmd_mode = {
     .name = "mode",
     .args = "[DEVICE] [MODE...]",
     .summary = "Show or set how the partitions of a device share its time.",
-    .help = "Without MODE it prints the mode of DEVICE, or of all devices, and what there is of\n"
-            "it now: servers, clients, instances, and a sentence for each trouble. With MODE it\n"
-            "sets it, for administrators, while no partition is on the device:\n"
+    .help = "Without MODE it prints the mode of DEVICE, or of all devices, and what there\n"
+            "is of it now: servers, clients, instances, and a sentence for each trouble.\n"
+            "With MODE it sets it, for administrators, while no partition is on the device:\n"
             "\n"
             "    chronos mode 0 timeslice 4        in turns, at most 4 partitions at once\n"
             "    chronos mode 0 mps                at once, through an MPS server\n"
