@@ -167,7 +167,7 @@ bool accounts_alike(const struct partition *a, const struct partition *b)
 {
     return a->uid == b->uid && a->start_ns == b->start_ns && a->end_ns == b->end_ns &&
            (a->state == PARTITION_PENDING) == (b->state == PARTITION_PENDING) &&
-           a->share_count == b->share_count &&
+           partition_holds(a) == partition_holds(b) && a->share_count == b->share_count &&
            memcmp(a->shares, b->shares, a->share_count * sizeof(struct share)) == 0;
 }
 
@@ -199,8 +199,8 @@ static void charge(struct engine *engine, struct charge *charge, struct holder *
     uint64_t ppm = accounts_ppm(engine, partition);
     const struct fairshare_scale scale = accounts_scale(engine);
 
-    charge->holder = holder;
-    if (!holder)
+    charge->holder = partition_holds(partition) ? holder : NULL;
+    if (!charge->holder)
         return;
     quota_put(&holder->quota, engine->accounts.calendar, &charge->quota, partition->id, ppm,
               partition->start_ns, partition->end_ns, partition->start_ns);
@@ -249,7 +249,8 @@ void accounts_remove(struct engine *engine, struct entry *entry)
 bool accounts_frees(const struct partition *before, const struct partition *after)
 {
     bool frees = before->uid != after->uid || before->start_ns != after->start_ns ||
-                 before->end_ns > after->end_ns || before->share_count != after->share_count;
+                 before->end_ns > after->end_ns || before->share_count != after->share_count ||
+                 (partition_holds(before) && !partition_holds(after));
 
     for (uint32_t i = 0; !frees && i < before->share_count; i++)
         frees = before->shares[i].device != after->shares[i].device ||

@@ -27,6 +27,11 @@ bool accounts_may_book(enum event_kind kind)
     case EVENT_DEVICES:
     case EVENT_PRIORITY:
     case EVENT_DELAYED:
+    case EVENT_MISSED:
+    case EVENT_USED:
+    case EVENT_MEASURED:
+    case EVENT_SUSPENDED:
+    case EVENT_RESUMED:
         return false;
     default:
         return true;
@@ -171,7 +176,8 @@ static void book_record(struct engine *engine, struct engine_event *event,
     int64_t until_ns = event->at_ns < partition->end_ns ? event->at_ns : partition->end_ns;
     wide ppm = sign * (wide)accounts_ppm(engine, partition);
 
-    if (partition->state == PARTITION_PENDING || until_ns <= partition->start_ns)
+    if (partition->state == PARTITION_PENDING || !partition_holds(partition) ||
+        until_ns <= partition->start_ns)
         return;
     book(engine, event, accounts_find(engine, false, accounts_of(engine, partition->uid)), ppm,
          partition->start_ns, until_ns);

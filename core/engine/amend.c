@@ -72,6 +72,8 @@ int engine_set_devices(struct engine *engine, const struct call *call, uint64_t 
         r = plan_finish(engine, call->now_ns);
     if (!r)
         r = check_waits(call, entry, "devices");
+    if (!r)
+        r = suspend_check_changes(call, &entry->partition, "devices");
     if (r)
         return r;
     struct partition after = entry->partition;

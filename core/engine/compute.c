@@ -81,7 +81,8 @@ static void take(struct engine *engine, struct entry *entry, const struct partit
 
 void compute_put_in(struct engine *engine, struct entry *entry, const struct partition *where)
 {
-    for (uint32_t i = 0; engine->counts_beside && i < where->share_count; i++) {
+    for (uint32_t i = 0; engine->counts_beside && partition_holds(where) && i < where->share_count;
+         i++) {
         const struct share *share = &where->shares[i];
 
         if (share->compute_ppm)
@@ -93,7 +94,8 @@ void compute_put_in(struct engine *engine, struct entry *entry, const struct par
 
 void compute_take_out(struct engine *engine, struct entry *entry, const struct partition *where)
 {
-    for (uint32_t i = 0; engine->counts_beside && i < where->share_count; i++) {
+    for (uint32_t i = 0; engine->counts_beside && partition_holds(where) && i < where->share_count;
+         i++) {
         const struct share *share = &where->shares[i];
 
         if (share->compute_ppm)
@@ -303,6 +305,8 @@ void compute_apply_setting(struct engine *engine, const char *key, const char *v
             struct place *place = avl_entry(node, struct place, by_device);
             uint32_t i = (uint32_t)(place - place->entry->places);
 
+            if (!partition_holds(&place->entry->partition))
+                continue;
             (step == 0 ? take : put)(engine, place->entry, &place->entry->partition, i,
                                      BESIDE_SLOTS);
         }

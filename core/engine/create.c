@@ -160,6 +160,8 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
     else if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
     engine->accounts.unbound = false;
+    if (!r && request->ending.set_on_expiry)
+        r = ending_check_suspend(engine, call, &partition);
     if (!r)
         r = accounts_check(engine, call, &partition, terms ? terms->priority : 0, NULL);
     if (r) {

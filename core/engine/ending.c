@@ -12,8 +12,10 @@
 
 /* -- words ------------------------------------------------------------------ */
 
-static const char *const on_expiry_words[] = {
-    [ON_EXPIRY_NONE] = "none", [ON_EXPIRY_TERM] = "term", [ON_EXPIRY_KILL] = "kill"};
+static const char *const on_expiry_words[] = {[ON_EXPIRY_NONE] = "none",
+                                              [ON_EXPIRY_TERM] = "term",
+                                              [ON_EXPIRY_KILL] = "kill",
+                                              [ON_EXPIRY_SUSPEND] = "suspend"};
 #define ON_EXPIRY_COUNT (sizeof(on_expiry_words) / sizeof(on_expiry_words[0]))
 
 /* Signals that a program can handle and that the host uses for nothing else. */
@@ -30,14 +32,31 @@ static bool is_span(int64_t ns)
     return ns >= 0 && ns <= DURATION_MAX_NS;
 }
 
+/* Only one that is suspended is on its way, and a pending one that is to be resumed. */
+static bool stage_is_sound(const struct partition *partition)
+{
+    if (partition->state == PARTITION_PENDING)
+        return partition->suspend_stage == SUSPEND_NONE || partition->suspend_stage == SUSPEND_AWAY;
+    return partition->state == PARTITION_SUSPENDED
+               ? partition->suspend_stage != SUSPEND_NONE &&
+                     partition->suspend_stage <= SUSPEND_RETURNING
+               : partition->suspend_stage == SUSPEND_NONE;
+}
+
 bool ending_is_sound(const struct partition *partition)
 {
-    if (partition->on_expiry > ON_EXPIRY_KILL || !is_span(partition->grace_ns) ||
-        !is_span(partition->warn.ns))
+    bool missed = partition->arrival == ARRIVAL_MISSED;
+
+    if (!stage_is_sound(partition) || partition->on_expiry > ON_EXPIRY_SUSPEND ||
+        !is_span(partition->grace_ns) || !is_span(partition->warn.ns) ||
+        partition->arrival > ARRIVAL_MISSED ||
+        (partition->arrival && partition->state == PARTITION_PENDING) ||
+        (missed && partition->state != PARTITION_EXPIRING))
         return false;
     if (partition->warn.ns == 0)
-        return partition->warn.signal == 0 && partition->state <= PARTITION_ACTIVE;
-    return partition->state <= PARTITION_EXPIRING &&
+        return partition->warn.signal == 0 && (missed || (partition->state != PARTITION_EXPIRING &&
+                                                          partition->state <= PARTITION_SUSPENDED));
+    return partition->state <= PARTITION_SUSPENDED &&
            (partition->warn.signal == 0 || ending_signal_text(partition->warn.signal));
 }
 
@@ -64,7 +83,8 @@ int ending_parse_on_expiry(const char *text, size_t length, uint32_t *ret_on_exp
     }
     message_quote(text, length, quoted);
     return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not a value of on_expiry; write none, term or kill.", quoted);
+                          "\"%s\" is not a value of on_expiry; write none, term, kill or suspend.",
+                          quoted);
 }
 
 int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_set, char *message,
@@ -85,8 +105,8 @@ int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_se
     }
     if (set == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "Owners must have a choice; write at least one of none, term and "
-                              "kill.");
+                              "Owners must have a choice; write at least one of none, term, "
+                              "kill and suspend.");
     *ret_set = set;
     return 0;
 }
@@ -185,6 +205,23 @@ static int check_grace(const struct policy *policy, int64_t grace_ns, struct ref
                   limit);
 }
 
+int ending_check_suspend(const struct engine *engine, const struct call *call,
+                         const struct partition *partition)
+{
+    if (partition->on_expiry != ON_EXPIRY_SUSPEND)
+        return 0;
+    if (engine->policy.suspend != POLICY_SUSPEND_ON)
+        return refuse(REFUSED_INVALID, call->why,
+                      "Nothing is suspended here: config/suspend is off; write none, term or kill "
+                      "for on_expiry.");
+    if (partition->share_count > 1)
+        return refuse(REFUSED_INVALID, call->why,
+                      "A partition with %" PRIu32 " devices cannot be suspended, only one with a "
+                      "single device; write none, term or kill for on_expiry.",
+                      partition->share_count);
+    return 0;
+}
+
 int ending_apply(const struct engine *engine, const struct call *call,
                  const struct ending_change *change, struct partition *partition)
 {
@@ -199,14 +236,18 @@ int ending_apply(const struct engine *engine, const struct call *call,
     if (change->set_warn) {
         after.warn.ns = change->warn.ns;
         after.warn.signal = change->warn.ns > 0 ? change->warn.signal : 0;
-        if (after.warn.ns == 0 && after.state == PARTITION_EXPIRING)
+        if (after.warn.ns == 0 && after.state == PARTITION_EXPIRING &&
+            after.arrival != ARRIVAL_MISSED)
             after.state = PARTITION_ACTIVE;
     }
     if (!ending_is_sound(&after))
         return refuse(
             REFUSED_INVALID, call->why,
-            "Write none, term or kill for on_expiry, and at most 100 years for grace and warn.");
-    if (!call->caller->admin && after.on_expiry != partition->on_expiry)
+            "Write none, term, kill or suspend for on_expiry, and at most 100 years for grace and "
+            "warn.");
+    if (after.on_expiry != partition->on_expiry)
+        r = ending_check_suspend(engine, call, &after);
+    if (!r && !call->caller->admin && after.on_expiry != partition->on_expiry)
         r = check_on_expiry(policy, after.on_expiry, call->why);
     if (!r && !call->caller->admin && after.grace_ns != partition->grace_ns)
         r = check_grace(policy, after.grace_ns, call->why);
@@ -219,7 +260,7 @@ bool ending_settle(struct partition *partition, int64_t now_ns)
 {
     bool near = partition->warn.ns > 0 && ending_warning_ns(partition) <= now_ns;
 
-    if (!near && partition->state == PARTITION_EXPIRING)
+    if (!near && partition->state == PARTITION_EXPIRING && partition->arrival != ARRIVAL_MISSED)
         partition->state = PARTITION_ACTIVE;
     return near && partition->state == PARTITION_ACTIVE;
 }

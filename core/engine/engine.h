@@ -201,6 +201,13 @@ int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
 /* Set the size of each share of a partition. Growing needs free memory until the partition's
  * end. What waits keeps its place; if it needs less, it can start earlier. */
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
+/* Suspend a partition now, as at the end of its lease: its on_expiry must be `suspend`. Also for
+ * one that is being resumed. */
+int engine_suspend(struct engine *engine, const struct call *call, uint64_t id);
+/* Give a suspended partition a new lease on its device, as a new request; `waits`: later, if there
+ * is no room now. Then it is pending until its start. */
+int engine_resume(struct engine *engine, const struct call *call, uint64_t id, int64_t duration_ns,
+                  bool waits);
 /* Move a partition's end to `end_ns`, which must be in the future. Extending needs free memory and
  * is limited by the policy; shortening always works. */
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns);
@@ -249,6 +256,23 @@ int engine_set_compute(struct engine *engine, const struct call *call, uint64_t 
 int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
                 uint32_t by_uid, const char *word, const char *details);
 
+/* -- suspended partitions: what has become of their processes ------------------------------ */
+
+/* Each does nothing if the partition has gone on to another stage since. 0 or -ENOMEM. */
+
+/* What its processes have on the device that they are to leave. */
+int engine_suspend_measured(struct engine *engine, int64_t now_ns, uint64_t id, uint64_t bytes,
+                            uint32_t count);
+/* They have left it, and are stopped. */
+int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id);
+/* They are back, and run. */
+int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id);
+/* They could not come back, and are stopped as before: it is suspended for as long as at first. */
+int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id);
+/* It cannot be suspended, or resumed: end it, and its processes like this (ON_EXPIRY_TERM or
+ * ON_EXPIRY_KILL). */
+int engine_suspend_end(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t on_expiry);
+
 /* -- time ---------------------------------------------------------------- */
 
 /* A partition with warn.ns is warned once before its end: warn.ns ahead, or at once if less is
@@ -264,6 +288,11 @@ int engine_advance(struct engine *engine, int64_t now_ns);
  * ended or not; only its event is still missing. Queries pass by those that were over 34 ms ago or
  * more in O(log n); a sum for a user or an account then takes as long as it has partitions. */
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
+/* A program uses this partition: if its user was awaited (config/no_show), there is an EVENT_USED.
+ * 0 or -ENOMEM. */
+int engine_arrive(struct engine *engine, int64_t now_ns, uint64_t id);
+/* When a reservation ends if it is not used before; ENGINE_FOREVER: it does not. */
+int64_t engine_no_show_ns(const struct engine *engine, uint64_t id);
 /* Return whether a partition is live, or its time is up and its event is missing. */
 bool engine_is_known(const struct engine *engine, uint64_t id);
 /* When to call engine_advance next; ENGINE_FOREVER if never; INT64_MIN while the plan is not

@@ -26,6 +26,7 @@ enum event_kind {
     EVENT_REVOKED,   /* by an administrator who is not its owner */
     EVENT_CLOSED,    /* its holding file was closed */
     EVENT_GAVE_UP,   /* it has waited as long as it was to wait */
+    EVENT_NO_SHOW,   /* it was reserved, and not used in time after its start */
     EVENT_SETTING,   /* key, value */
     EVENT_ENDING,    /* on_expiry, grace_ns or warn; can return it to active */
     EVENT_WARNED,    /* expiring: its warning is due; at_ns is when it became due */
@@ -42,11 +43,21 @@ enum event_kind {
                       * shares. by_uid asked for the high one */
     EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
     EVENT_COMPUTE,   /* compute_ppm of its shares */
+    EVENT_MISSED,    /* the warning before EVENT_NO_SHOW: state, arrival */
+    EVENT_USED,      /* first use of one that was awaited: arrival; can return it to active */
+    /* suspend_stage, state and, where they change, start_ns and end_ns */
+    EVENT_SUSPENDING,    /* its lease is over, and its processes leave the device; at_ns is end_ns,
+                          * unless its owner asked for it earlier */
+    EVENT_MEASURED,      /* suspended_bytes, suspended_count: what they have there */
+    EVENT_SUSPENDED,     /* they have left it */
+    EVENT_RESUMING,      /* it has a new lease, which has begun, or is pending */
+    EVENT_RESUMED,       /* its processes are back */
+    EVENT_RESUME_FAILED, /* they could not come back: it is suspended as before */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
 {
-    return kind >= EVENT_EXPIRED && kind <= EVENT_GAVE_UP;
+    return kind >= EVENT_EXPIRED && kind <= EVENT_NO_SHOW;
 }
 
 /* A change. `before` is all zero for EVENT_CREATED. For the kinds of end, `after` equals `before`

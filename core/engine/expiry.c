@@ -10,6 +10,18 @@
 /* A step of the plan may take as long as so many events: a gang looks at all devices. */
 #define STEP_EVENTS 16
 
+/* Programs that are stopped do not handle SIGTERM; others that are not suspended do. */
+static void set_ending(struct partition *after)
+{
+    if (after->suspend_stage != SUSPEND_NONE)
+        after->on_expiry = ON_EXPIRY_KILL;
+    else if (after->on_expiry == ON_EXPIRY_SUSPEND)
+        after->on_expiry = ON_EXPIRY_TERM;
+    if (after->state == PARTITION_SUSPENDED)
+        after->state = PARTITION_ACTIVE;
+    after->suspend_stage = SUSPEND_NONE;
+}
+
 void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry)
 {
     bool waits = entry->partition.state == PARTITION_PENDING;
@@ -20,6 +32,7 @@ void expiry_end(struct engine *engine, struct engine_event *event, struct entry 
     if (waits && event->after.start_ns > event->at_ns)
         event->after.start_ns = event->at_ns;
     event->after.change_seq = event->seq;
+    set_ending(&event->after);
     event->guests = entry->guests;
     entry->guests = NULL;
     if (event->at_ns < event->before.end_ns)
@@ -37,6 +50,12 @@ void expiry_start(struct engine *engine, struct engine_event *event, struct entr
     journal_of(event, entry);
     journal_append(engine, event);
     event->after.state = PARTITION_ACTIVE;
+    if (event->after.suspend_stage != SUSPEND_NONE) { /* its programs are to come back first */
+        event->after.state = PARTITION_SUSPENDED;
+        event->after.suspend_stage = SUSPEND_RETURNING;
+    } else if (arrival_is_awaited(engine, entry)) {
+        event->after.arrival = ARRIVAL_AWAITED;
+    }
     event->after.change_seq = event->seq;
     index_change(engine, entry, &event->after);
 }
@@ -50,6 +69,17 @@ void expiry_warn(struct engine *engine, struct engine_event *event, struct entry
     index_change(engine, entry, &event->after);
 }
 
+/* Warn the user of a reservation that was not used yet. */
+static void miss(struct engine *engine, struct engine_event *event, struct entry *entry)
+{
+    journal_of(event, entry);
+    journal_append(engine, event);
+    event->after.state = PARTITION_EXPIRING;
+    event->after.arrival = ARRIVAL_MISSED;
+    event->after.change_seq = event->seq;
+    index_change(engine, entry, &event->after);
+}
+
 static int64_t lesser(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -59,8 +89,9 @@ int64_t engine_next_wakeup(const struct engine *engine)
 {
     if (!plan_is_finished(engine))
         return INT64_MIN;
-    return lesser(lesser(engine->next_end_ns, engine->next_warning_ns),
-                  lesser(engine->queue.next_start_ns, engine->queue.next_give_up_ns));
+    return lesser(lesser(lesser(engine->next_end_ns, engine->next_warning_ns),
+                         lesser(engine->queue.next_start_ns, engine->queue.next_give_up_ns)),
+                  arrival_next_ns(engine));
 }
 
 /* When a warning is due; not before the start of what has waited. */
@@ -93,9 +124,14 @@ static struct due find_due(const struct engine *engine, int64_t now_ns)
     struct entry *end = index_next_end(engine, INT64_MIN, 0);
     struct entry *start = queue_next_start(engine, INT64_MIN, 0);
     struct entry *give_up = queue_next_give_up(engine, INT64_MIN, 0);
+    struct entry *awaited = arrival_first(engine, false), *missed = arrival_first(engine, true);
 
     offer(&due, warning, EVENT_WARNED, warning ? warns_ns(warning) : 0);
-    offer(&due, end, EVENT_EXPIRED, end ? end->partition.end_ns : 0);
+    offer(&due, awaited, EVENT_MISSED, awaited ? arrival_due_ns(engine, awaited) : 0);
+    offer(&due, end,
+          end && suspend_is_due(engine, &end->partition) ? EVENT_SUSPENDING : EVENT_EXPIRED,
+          end ? end->partition.end_ns : 0);
+    offer(&due, missed, EVENT_NO_SHOW, missed ? arrival_due_ns(engine, missed) : 0);
     offer(&due, start, EVENT_STARTED, start ? start->partition.start_ns : 0);
     offer(&due, give_up, EVENT_GAVE_UP, give_up ? give_up->waiter->record.give_up_ns : 0);
     return due;
@@ -109,6 +145,12 @@ static size_t count_due(const struct engine *engine, int64_t now_ns, size_t most
     const struct entry *give_up = queue_next_give_up(engine, INT64_MIN, 0);
     size_t count = index_count_ends(engine, now_ns);
 
+    for (int i = 0; i < 2; i++) {
+        const struct entry *late = arrival_first(engine, i);
+
+        for (; count < most && late && arrival_due_ns(engine, late) <= now_ns; count++)
+            late = arrival_next(engine, late);
+    }
     for (; count < most && warning && ending_warning_ns(&warning->partition) <= now_ns; count++)
         warning = index_next_warning(engine, warning);
     for (; count < most && start && start->partition.start_ns <= now_ns; count += 2)
@@ -163,8 +205,12 @@ static int do_due(struct engine *engine, int64_t now_ns, size_t *most)
         }
         if (due.kind == EVENT_WARNED)
             expiry_warn(engine, event, due.entry);
+        else if (due.kind == EVENT_MISSED)
+            miss(engine, event, due.entry);
         else if (due.kind == EVENT_STARTED)
             expiry_start(engine, event, due.entry);
+        else if (due.kind == EVENT_SUSPENDING)
+            suspend_begin(engine, event, due.entry);
         else
             expiry_end(engine, event, due.entry);
         (*most)--;
@@ -180,6 +226,7 @@ int engine_advance(struct engine *engine, int64_t now_ns)
 
 int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most)
 {
+    arrival_tick(engine, now_ns);
     int r = do_due(engine, now_ns, &most);
 
     if (r)

@@ -105,7 +105,8 @@ static void update_account(struct avl_node *node)
     entry->held_count = 1;
     entry->held_guests = entry->guests ? entry->guests->count : 0;
     entry->held_bytes = 0;
-    for (uint32_t i = 0; i < entry->partition.share_count; i++)
+    for (uint32_t i = 0; partition_holds(&entry->partition) && i < entry->partition.share_count;
+         i++)
         entry->held_bytes += entry->partition.shares[i].memory_bytes;
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
@@ -138,6 +139,7 @@ void index_init(struct engine *engine)
     engine->over_ns = INT64_MIN;
     queue_init(&engine->queue);
     accounts_init(engine);
+    arrival_init(engine);
 }
 
 void index_init_device(struct device *device)
@@ -181,6 +183,7 @@ struct entry *index_new_entry(const struct engine *engine, const struct partitio
 
     if (!entry)
         return NULL;
+    entry->arrival_ns = partition->start_ns;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
     entry->group_charge = partition->quota_group ? calloc(1, sizeof(struct charge)) : NULL;
     if (engine->counts_beside)
@@ -211,6 +214,7 @@ static void put_in(struct engine *engine, struct entry *entry)
     avl_insert(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_insert(&engine->by_warning, &entry->by_warning);
+    arrival_put(engine, entry);
     if (partition->hold)
         avl_insert(&engine->by_hold, &entry->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
@@ -220,9 +224,11 @@ static void put_in(struct engine *engine, struct entry *entry)
 
         place->entry = entry;
         avl_insert(&device->partitions, &place->by_device);
+        device->count++;
+        if (!partition_holds(partition))
+            continue;
         timeline_add(&device->timeline, &place->start, &place->end, partition->id,
                      partition->start_ns, partition->end_ns, (int64_t)share->memory_bytes);
-        device->count++;
         device->total_bytes += share->memory_bytes;
     }
     compute_put_in(engine, entry, partition);
@@ -248,6 +254,7 @@ static void take_out(struct engine *engine, struct entry *entry)
     avl_remove(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_remove(&engine->by_warning, &entry->by_warning);
+    arrival_take(engine, entry);
     if (partition->hold)
         avl_remove(&engine->by_hold, &entry->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
@@ -255,8 +262,10 @@ static void take_out(struct engine *engine, struct entry *entry)
         struct place *place = &entry->places[i];
 
         avl_remove(&device->partitions, &place->by_device);
-        timeline_remove(&device->timeline, &place->start, &place->end);
         device->count--;
+        if (!partition_holds(partition))
+            continue;
+        timeline_remove(&device->timeline, &place->start, &place->end);
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
     compute_take_out(engine, entry, partition);
@@ -285,6 +294,7 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
     if (!alike)
         accounts_remove(engine, entry);
     take_out(engine, entry);
+    arrival_note(engine, entry, partition);
     entry->partition = *partition;
     put_in(engine, entry);
     if (!alike)
@@ -297,6 +307,7 @@ void index_move(struct engine *engine, struct entry *entry, const struct partiti
     if (accounts_frees(&entry->partition, partition))
         accounts_freed(engine, entry);
     index_remove(engine, entry);
+    arrival_note(engine, entry, partition);
     entry->partition = *partition;
     entry->waiter->record = *waiting;
     index_add(engine, entry);

@@ -6,6 +6,7 @@
 #ifndef CHRONOS_ENGINE_INTERNAL_H
 #define CHRONOS_ENGINE_INTERNAL_H
 
+#include "arrival.h"
 #include "core/base/avl.h"
 #include "core/base/message.h"
 #include "engine.h"
@@ -50,6 +51,8 @@ struct entry {
     struct avl_node by_hold;      /* hold, id; unused if hold is 0 */
     struct avl_node by_end;       /* end_ns, id */
     struct avl_node by_warning;   /* due time, id; only while a warning is pending */
+    struct avl_node by_arrival;   /* arrival_ns, id; only while its user is awaited */
+    int64_t arrival_ns;           /* since when that is so, as this engine noticed it */
     uint32_t account;             /* the account of its owner */
     struct charge charge;         /* of the account */
     struct charge *group_charge;  /* owned; NULL: no group has it in its quota */
@@ -98,6 +101,7 @@ struct engine {
     struct queue queue;
     struct accounts accounts;
     uint64_t count;
+    struct arrivals arrivals;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
     /* Partitions whose end is not later are over. Queries do not show those that
@@ -290,6 +294,9 @@ static inline bool ending_warning_is_due(const struct partition *partition)
 /* Apply `change` to the record, if the caller may. */
 int ending_apply(const struct engine *engine, const struct call *call,
                  const struct ending_change *change, struct partition *partition);
+/* Refuse on_expiry=suspend where it cannot be. */
+int ending_check_suspend(const struct engine *engine, const struct call *call,
+                         const struct partition *partition);
 /* Settle the state after end_ns or warn.ns changed: withdraw the warning if it is no longer due.
  * True if a warning is due now. */
 bool ending_settle(struct partition *partition, int64_t now_ns);
@@ -336,6 +343,16 @@ int preempt_prepare_move(struct engine *engine, const struct call *call,
 void preempt_move(struct engine *engine, const struct call *call, struct preemption *preemption,
                   struct entry *high);
 struct preemption *preempt_free(struct preemption *preemption);
+
+/* -- suspend.c -------------------------------------------------------------- */
+
+/* Whether a partition is suspended at the end of its lease. */
+bool suspend_is_due(const struct engine *engine, const struct partition *partition);
+/* Refuse a change of what is suspended. */
+int suspend_check_changes(const struct call *call, const struct partition *partition,
+                          const char *what);
+/* Suspend `entry`; `event` is an EVENT_SUSPENDING. */
+void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 /* -- expiry.c -------------------------------------------------------------- */
 

@@ -132,6 +132,8 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     bool changes = false;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r)
+        r = suspend_check_changes(call, &entry->partition, "size");
     if (!r && bytes > entry->partition.shares[0].memory_bytes)
         r = drain_check_more(engine, call, &entry->partition, "made larger");
     if (!r)
@@ -170,6 +172,8 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r && entry->partition.state == PARTITION_SUSPENDED)
+        r = suspend_check_changes(call, &entry->partition, "end");
     if (!r && end_ns > entry->partition.end_ns)
         r = drain_check_more(engine, call, &entry->partition, "extended");
     if (!r)

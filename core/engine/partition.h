@@ -14,17 +14,36 @@
 /* What happens to a partition's processes when it ends, for any reason. Numbers are stored in state
  * files. */
 enum on_expiry {
-    ON_EXPIRY_NONE = 0, /* they keep running, but cannot allocate more */
-    ON_EXPIRY_TERM = 1, /* SIGTERM; SIGKILL after grace_ns */
-    ON_EXPIRY_KILL = 2, /* SIGKILL */
+    ON_EXPIRY_NONE = 0,    /* they keep running, but cannot allocate more */
+    ON_EXPIRY_TERM = 1,    /* SIGTERM; SIGKILL after grace_ns */
+    ON_EXPIRY_KILL = 2,    /* SIGKILL */
+    ON_EXPIRY_SUSPEND = 3, /* they leave the device and stop, until the partition is resumed; where
+                            * that is not possible, as ON_EXPIRY_TERM */
 };
 
 /* Stage of a partition's life. Numbers are stored in state files. */
 enum partition_state {
-    PARTITION_PENDING = 0, /* waiting to start; not used yet */
+    PARTITION_PENDING = 0, /* waiting to start */
     PARTITION_ACTIVE = 1,
     PARTITION_EXPIRING = 2,  /* warned of its end */
-    PARTITION_SUSPENDED = 3, /* its processes are stopped; not used yet */
+    PARTITION_SUSPENDED = 3, /* its lease is over, and its processes wait for another one */
+};
+
+/* How far a partition is on the way from its device to the machine's memory, and back. Numbers are
+ * stored in state files. */
+enum suspend_stage {
+    SUSPEND_NONE = 0,
+    SUSPEND_LEAVING = 1,   /* its processes are leaving the device, which is promised to others */
+    SUSPEND_AWAY = 2,      /* they have left it, and are stopped; a pending one is to be resumed */
+    SUSPEND_RETURNING = 3, /* its new lease has begun, and they are coming back */
+};
+
+/* Whether the user of a reservation is awaited, by config/no_show. Numbers are stored in state
+ * files. */
+enum partition_arrival {
+    ARRIVAL_NONE = 0,    /* no: it is used, was not reserved, or waits for its start */
+    ARRIVAL_AWAITED = 1, /* it has started, and was not used yet */
+    ARRIVAL_MISSED = 2,  /* likewise, and the warning was given; its state is expiring */
 };
 
 #define SHARE_MAX 8
@@ -51,6 +70,7 @@ struct partition {
     int64_t grace_ns;        /* from SIGTERM to SIGKILL, whole seconds; 0 allowed */
     struct warning warn;
     uint32_t state;                    /* enum partition_state */
+    uint32_t arrival;                  /* enum partition_arrival */
     uint32_t share_count;              /* requests create one; notes can have none */
     struct share shares[SHARE_MAX];    /* on distinct devices; listed under the first */
     int64_t start_ns;                  /* first moment of its life */
@@ -63,6 +83,9 @@ struct partition {
     uint32_t creator_uid;              /* requesting user */
     int32_t creator_pid;               /* requesting process; 0 if outside our pid namespace */
     uint64_t change_seq;               /* number of the last event about it */
+    uint64_t suspended_bytes;          /* what its processes had on the device; 0: not known yet */
+    uint32_t suspended_count;          /* processes that had something there */
+    uint32_t suspend_stage;            /* enum suspend_stage */
     char name[PARTITION_NAME_MAX + 1]; /* label, or "" */
 };
 
@@ -89,6 +112,12 @@ static inline uint64_t partition_bytes(const struct partition *partition)
     for (uint32_t i = 0; i < partition->share_count; i++)
         bytes += partition->shares[i].memory_bytes;
     return bytes;
+}
+
+/* Whether memory of its devices is promised to it. */
+static inline bool partition_holds(const struct partition *partition)
+{
+    return partition->state != PARTITION_SUSPENDED || partition->suspend_stage == SUSPEND_RETURNING;
 }
 
 /* The word for an enum partition_state, such as "active", or "unknown". */

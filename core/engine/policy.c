@@ -63,9 +63,9 @@ static int parse_duration(const struct policy_row *row, const struct setting_val
     bool zero = next_word(&words, &word, &length) && word[0] == '0';
     int r = 0;
 
-    if (is_word(row, value, "max")) {
-        *ns = INT64_MAX;
-        snprintf(value->canonical, value->canonical_size, "max");
+    if (is_word(row, value, "max") || is_word(row, value, "off")) {
+        *ns = value->text[0] == 'o' ? 0 : INT64_MAX;
+        snprintf(value->canonical, value->canonical_size, "%s", value->text);
         return 0;
     }
     if (zero)

@@ -22,6 +22,7 @@ enum policy_watchdog {
 };
 /* config/placement: enum placement_rule */
 enum policy_preempt { POLICY_PREEMPT_OFF, POLICY_PREEMPT_END };
+enum policy_suspend { POLICY_SUSPEND_OFF, POLICY_SUSPEND_ON };
 enum policy_adopt { POLICY_ADOPT_OFF, POLICY_ADOPT_ON };
 enum policy_drain { POLICY_DRAIN_OFF, POLICY_DRAIN_ON };
 enum policy_device_access { POLICY_DEVICE_ACCESS_OPEN, POLICY_DEVICE_ACCESS_HOLDERS };

@@ -83,6 +83,7 @@ static bool place_victims(struct engine *engine, struct preemption *preemption, 
         victim->to = victim->entry->partition;
         victim->to.start_ns = now_ns;
         victim->to.state = PARTITION_PENDING;
+        victim->to.arrival = ARRIVAL_NONE;
         if (!plan_place_new(engine, &victim->entry->waiter->record, now_ns, ENGINE_FOREVER,
                             &victim->to))
             break;

@@ -45,7 +45,7 @@ static struct held held_before(const struct engine *engine, uint64_t account, ui
 
 static bool is_over(const struct engine *engine, const struct partition *partition)
 {
-    return partition->end_ns <= engine->over_ns;
+    return partition->end_ns <= engine->over_ns && !suspend_is_due(engine, partition);
 }
 
 /* Return whether all partitions of a subtree are surely over. */
@@ -78,7 +78,8 @@ static void add_live(const struct engine *engine, const struct avl_node *node,
         if (!is_over(engine, &entry->partition)) {
             held->count++;
             held->guests += entry->guests ? entry->guests->count : 0;
-            for (uint32_t i = 0; i < entry->partition.share_count; i++)
+            for (uint32_t i = 0;
+                 partition_holds(&entry->partition) && i < entry->partition.share_count; i++)
                 held->bytes += entry->partition.shares[i].memory_bytes;
         }
         node = node->right;

@@ -28,8 +28,10 @@ void queue_init_low(struct avl *low)
 
 bool queue_is_low(const struct entry *entry)
 {
-    return entry->partition.state != PARTITION_PENDING && entry->waiter &&
-           entry->waiter->record.priority == PRIORITY_LOW;
+    const uint32_t state = entry->partition.state;
+
+    return state != PARTITION_PENDING && state != PARTITION_SUSPENDED && entry->waiter &&
+           waiting_is_set(&entry->waiter->record) && entry->waiter->record.priority == PRIORITY_LOW;
 }
 
 void queue_add_low(struct engine *engine, struct entry *entry)

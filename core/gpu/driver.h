@@ -20,9 +20,10 @@
 #define DRIVER_FD    3 /* the process finds its end of the socket here */
 
 enum driver_kind {
-    DRIVER_DEVICES, /* list the devices */
-    DRIVER_USAGE,   /* report the usage of the devices in the setup */
-    DRIVER_SURVEY,  /* see survey.h; the last question */
+    DRIVER_DEVICES,    /* list the devices */
+    DRIVER_USAGE,      /* report the usage of the devices in the setup */
+    DRIVER_SURVEY,     /* see survey.h; the last question */
+    DRIVER_CHECKPOINT, /* a struct checkpoint_question follows; see checkpoint.h */
 };
 
 struct driver_question {

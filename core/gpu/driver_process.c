@@ -5,7 +5,10 @@
  * answers before it. It starts no threads and no timers: it sleeps between questions, and exits
  * when idle because an open driver holds memory and devices.
  */
+#include "checkpoint_host.h"
+#include "checkpoint_question.h"
 #include "driver.h"
+#include "identity.h"
 #include "nodes.h"
 
 #include "core/base/confine.h"
@@ -132,6 +135,57 @@ static bool answer_survey(struct process *process, uint32_t index)
     return send_all(process->fd, &survey, sizeof(survey));
 }
 
+/* Fill in what the processes have on the device, and what is free there and on the machine. */
+static void add_figures(struct process *process, uint32_t index, struct checkpoint_answer *answer)
+{
+    const struct gpu_vendor *vendor = process->vendors[index];
+    struct usage_rows rows = {0};
+    memset(&process->usage, 0, driver_usage_bytes(process->setup.device_count));
+    vendor->sample(process->state[index], &process->setup, &process->usage, &rows);
+    const struct usage_device *device = &process->usage.device[0];
+    answer->known = device->known && !device->note[0];
+    answer->free_bytes = device->free_bytes;
+    answer->split = gpu_is_part(process->setup.device[0].uuid);
+    for (uint32_t i = 0; i < answer->count; i++) {
+        const struct gpu_usage_process *row = usage_rows_find(&rows, 0, answer->process[i].pid);
+        if (row && row->memory_bytes == GPU_BYTES_UNKNOWN)
+            answer->known = false;
+        else if (row)
+            answer->process[i].bytes = row->memory_bytes;
+    }
+    usage_rows_free(&rows);
+    answer->host_bytes = checkpoint_host_bytes(process->setup.proc, answer);
+}
+
+static bool answer_checkpoint(struct process *process, uint32_t index, uint32_t number)
+{
+    static struct checkpoint_question question; /* too large for the stack */
+    static struct checkpoint_answer answer;
+    const struct gpu_vendor *vendor = process->vendors[index];
+    const size_t head = checkpoint_question_bytes(0);
+    if (!receive(process->fd, &question, head, FIRST_WAIT_MS) ||
+        question.count > CHECKPOINT_PROCESS_MAX || question.call >= CHECKPOINT_CALLS ||
+        (question.count &&
+         !receive(process->fd, question.pid, checkpoint_question_bytes(question.count) - head,
+                  FIRST_WAIT_MS)))
+        return false;
+    if (!process->opened[index] && vendor->open(&process->setup, &process->state[index]) < 0)
+        return false;
+    process->opened[index] = true;
+    memset(&answer, 0, checkpoint_answer_bytes(question.count));
+    answer.magic = DRIVER_MAGIC;
+    answer.number = number;
+    answer.count = question.count;
+    for (uint32_t i = 0; i < question.count; i++)
+        answer.process[i] =
+            (struct checkpoint_process){.pid = question.pid[i], .state = CHECKPOINT_NONE};
+    if (question.call != CHECKPOINT_FIGURES)
+        vendor->checkpoint(&question, &answer);
+    if (question.call == CHECKPOINT_LOOK || question.call == CHECKPOINT_FIGURES)
+        add_figures(process, index, &answer);
+    return send_all(process->fd, &answer, checkpoint_answer_bytes(question.count));
+}
+
 static bool answer_all(struct process *process, const struct driver_question *question)
 {
     for (uint32_t i = 0; process->vendors[i]; i++) {
@@ -145,6 +199,9 @@ static bool answer_all(struct process *process, const struct driver_question *qu
             !answer_usage(process, i, question->number))
             return false;
         if (question->kind == DRIVER_SURVEY && vendor->survey && !answer_survey(process, i))
+            return false;
+        if (question->kind == DRIVER_CHECKPOINT && vendor->checkpoint &&
+            !answer_checkpoint(process, i, question->number))
             return false;
     }
     return true;

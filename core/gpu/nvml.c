@@ -4,6 +4,7 @@
  * of the caller's pid namespace on the machines tried. nvml_devices.c finds the devices.
  */
 #include "cuda.h"
+#include "cuda_checkpoint.h"
 #include "identity.h"
 #include "nvml_devices.h"
 #include "nvml_nodes.h"
@@ -99,7 +100,8 @@ static bool prepare(struct nvml *nvml, const struct gpu_setup *setup)
 
 /* -- one device ------------------------------------------------------------------- */
 
-static int read_memory(const struct nvml *nvml, nvml_device handle, uint64_t *ret_used)
+static int read_memory(const struct nvml *nvml, nvml_device handle, uint64_t *ret_used,
+                       uint64_t *ret_free)
 {
     struct nvml_memory_v2 second = {.version = (unsigned)sizeof(second) | 2u << 24};
     struct nvml_memory first = {0};
@@ -107,10 +109,12 @@ static int read_memory(const struct nvml *nvml, nvml_device handle, uint64_t *re
     /* Version 2 does not count memory that the driver reserves for itself. */
     if (nvml->library.memory_v2 && nvml->library.memory_v2(handle, &second) == 0) {
         *ret_used = second.used;
+        *ret_free = second.free;
         return 0;
     }
     int r = nvml->library.memory(handle, &first);
     *ret_used = first.used;
+    *ret_free = first.free;
     return r;
 }
 
@@ -261,14 +265,14 @@ static int read_processes(struct nvml *nvml, uint32_t index, struct usage_rows *
 static void read_device(struct nvml *nvml, uint32_t index, struct usage_device *answer,
                         struct usage_rows *rows)
 {
-    int r = read_memory(nvml, nvml->device[index].handle, &answer->used_bytes);
+    int r = read_memory(nvml, nvml->device[index].handle, &answer->used_bytes, &answer->free_bytes);
     size_t before = rows->count;
 
     if (!r && answer->used_bytes > INT64_MAX)
         r = -ERANGE;
     answer->known = !r;
     if (r) {
-        answer->used_bytes = 0;
+        answer->used_bytes = answer->free_bytes = 0;
         write_note(nvml, answer->note, "cannot report used memory", r);
         nvml->ready = false; /* it may be another device when it is back */
         return;
@@ -330,6 +334,7 @@ const struct gpu_vendor gpu_nvml = {
     .rows_outlive = true,
     .survey = survey,
     .measure = measure,
+    .checkpoint = cuda_checkpoint,
     .nodes = nvml_nodes,
     .reopened = nvml_nodes_reopened,
     .changes_nodes = nvml_changes_nodes};

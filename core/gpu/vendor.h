@@ -51,7 +51,8 @@ struct usage_answer {
     struct usage_device {
         bool known, summed; /* as in struct gpu_usage_device */
         uint64_t used_bytes;
-        char note[192]; /* the vendor knows the device, but something is wrong */
+        uint64_t free_bytes; /* what programs can still have; 0: the driver does not say */
+        char note[192];      /* the vendor knows the device, but something is wrong */
     } device[GPU_DEVICE_MAX];
 };
 
@@ -74,6 +75,9 @@ struct gpu_node_search {
     gpu_node_fn *fn;
     void *context;
 };
+
+struct checkpoint_question;
+struct checkpoint_answer;
 
 /* A NULL member means that the vendor does not have the feature. */
 struct gpu_vendor {
@@ -117,6 +121,12 @@ struct gpu_vendor {
     /* (driver) Measure survey->context_bytes, after the rest is sent: this may hang. With survey.
      */
     void (*measure)(const struct gpu_setup *setup, struct gpu_survey *survey);
+
+    /* (driver) Move what processes have on a device to the machine's memory, and back: make the
+     * call of the question for all of them at once. *answer is zeroed but for the pids; what they
+     * have on the device is filled in by `sample`, which must be there, too. */
+    void (*checkpoint)(const struct checkpoint_question *question,
+                       struct checkpoint_answer *answer);
 
     /* -- device nodes -- */
 

@@ -13,6 +13,7 @@
  *   owners.c       whose a driver's rows are
  *   telemetry.c    usage by partition, as drivers report it
  *   access.c       access to device nodes
+ *   modes.c        how devices are shared
  *   holders.c      users and groups that have it
  *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
@@ -176,6 +177,8 @@ static void handle_event(struct host *host, const struct work_item *item)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);
+    if (kind == EVENT_MISSED) /* is that so? The loop may have died before it knew */
+        host_do_read(host, partition->id, host->now_ns);
 }
 
 static void set_policy(struct host *host, const struct policy *policy)
@@ -203,6 +206,9 @@ static void run_item(struct host *host, struct work_item *item)
         break;
     case WORK_POLICY:
         set_policy(host, &item->policy);
+        break;
+    case WORK_MODE:
+        modes_set(host->modes, item->mode.device, &item->mode.mode);
         break;
     }
     free(item);
@@ -314,6 +320,7 @@ static int time_left_ms(struct host *host)
         terminate_next_ns(&host->termination),
         telemetry_next_ns(host->telemetry, occupied),
         access_next_ns(host->access),
+        modes_next_ns(host->modes),
         telemetry_is_asking(host->telemetry) ? INT64_MAX : police_next_ns(host->police),
         host->scans && occupied ? host->scanned_ns + SCAN_NS : INT64_MAX,
         host->held.first ? host->held_ns : INT64_MAX,
@@ -361,6 +368,7 @@ static void *host_thread(void *argument)
         scan(host);
         terminate_step(&host->termination, host->now_ns);
         access_step(host->access, host->now_ns);
+        modes_step(host->modes, host->now_ns);
         host_report_state(host);
         if (telemetry_next_ns(host->telemetry, is_occupied(host)) <= host->now_ns ||
             police_next_ns(host->police) <= host->now_ns)

@@ -16,6 +16,7 @@
 #include "core/base/mailbox.h"
 #include "core/engine/engine.h"
 #include "core/gpu/gpu.h"
+#include "core/sharing/sharing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,7 +45,9 @@ struct host_start {
     struct host_partition *ended; /* all that can still have programs, by id; passes, too */
     size_t ended_count;
     struct policy policy;
-    uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
+    uint64_t own_pid_ns;        /* inode number of the daemon's pid namespace */
+    struct sharing_mode *modes; /* of the devices; malloc, ownership passes; NULL: all none */
+    const char *sharing_root;   /* for directories of sharing modes; borrowed; NULL: none */
 };
 
 /* Start the thread. 0 or -errno. */
@@ -97,6 +100,14 @@ struct host_state {
         char backend[16]; /* "nvml", "drm"; "": no usage reports */
         char note[192];   /* why usage reports are missing although possible; or "" */
         bool restricted;  /* only holders can open its nodes */
+        uint32_t mode;    /* enum sharing_kind that all of these are about */
+        bool shared;      /* the mode is in effect for programs that start now */
+        int32_t server;   /* mps: pid of its server; 0: none has started yet */
+        uint32_t clients; /* of the server */
+        uint32_t strays;  /* processes on the device that are none */
+        int32_t stray;    /* the pid of one */
+        char pipe[SHARING_PATH_MAX + 8];     /* where the clients find the server; or "" */
+        char sharing_note[SHARING_NOTE_MAX]; /* a trouble of the mode, or "" */
     } device[];
 };
 

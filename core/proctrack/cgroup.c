@@ -261,7 +261,7 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
     }
     /* Dropping one moves the others: look again each time. */
     for (size_t kept = 0; cgroup_leaf_of(cgroup, id, &first) > kept;) {
-        int removed = cgroup_change_remove(cgroup, &cgroup->leaves[first + kept], false);
+        int removed = cgroup_change_remove(cgroup, &cgroup->leaves[first + kept]);
         kept += removed != 0;
         if (removed < 0)
             r = removed;

@@ -224,9 +224,8 @@ int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *lea
                         const struct procfs_process *process, uint32_t uid);
 /* End what cgroup_change_leave began for this process: it does nothing more. */
 void cgroup_change_stay(struct cgroup *cgroup, const struct procfs_process *process);
-/* Remove the cgroup of a leaf as cgroup_walk_remove does, and then drop the leaf; with `forget`
- * drop it in any case. */
-int cgroup_change_remove(struct cgroup *cgroup, const struct cgroup_leaf *leaf, bool forget);
+/* Remove the cgroup of a leaf as cgroup_walk_remove does, and then drop the leaf. */
+int cgroup_change_remove(struct cgroup *cgroup, const struct cgroup_leaf *leaf);
 /* Open the files of a cgroup of others, if its inode is this (0: any); fills in ret_claim->inode
  * and
  * ->files. -ESTALE: it has another inode; -EOPNOTSUPP: it holds threads. */

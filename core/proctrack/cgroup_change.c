@@ -298,12 +298,12 @@ int cgroup_change_made(struct cgroup *cgroup, uint64_t id)
     return r;
 }
 
-int cgroup_change_remove(struct cgroup *cgroup, const struct cgroup_leaf *leaf, bool forget)
+int cgroup_change_remove(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s", leaf->path);
     int r = without_path(cgroup, &(struct change){CGROUP_REMOVE, 0, leaf->account, path, {0}});
-    if (!r || forget)
+    if (!r)
         cgroup_leaf_drop(cgroup, path);
     return r;
 }

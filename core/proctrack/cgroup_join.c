@@ -62,12 +62,13 @@ static struct cgroup_leaf *leaf_known(const struct cgroup *cgroup, const struct 
     return NULL;
 }
 
-/* Remove an empty leaf, so that a failed join leaves no trace. */
+/* Remove an empty leaf, so that a failed join leaves no trace. One that cannot be removed now is
+ * kept: the end of its partition removes it. */
 static void leaf_drop(struct cgroup *cgroup, const char *path)
 {
     const struct cgroup_leaf *leaf = cgroup_leaf_at(cgroup, path);
     if (leaf && cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") <= 0)
-        cgroup_change_remove(cgroup, leaf, true); /* perhaps later */
+        cgroup_change_remove(cgroup, leaf);
 }
 
 /* Return how many leaves a partition has for sets with others. */
@@ -90,7 +91,7 @@ static int drop_set(struct cgroup *cgroup, uint64_t id)
         if (cgroup_leaf_set(cgroup, leaf).ids[1] == 0 ||
             cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") > 0)
             continue;
-        int removed = cgroup_change_remove(cgroup, leaf, false);
+        int removed = cgroup_change_remove(cgroup, leaf);
         if (!removed)
             return 0;
         r = removed == -EINPROGRESS ? removed : r;

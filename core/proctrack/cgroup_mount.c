@@ -39,9 +39,13 @@ static int test_make(struct cgroup *cgroup, const char *origin, struct cgroup_le
 
 static void test_remove(struct cgroup *cgroup)
 {
+    char path[PATH_MAX];
     size_t first;
-    while (cgroup_leaf_of(cgroup, CGROUP_TEST_ID, &first) > 0)
-        cgroup_change_remove(cgroup, &cgroup->leaves[first], true);
+    while (cgroup_leaf_of(cgroup, CGROUP_TEST_ID, &first) > 0) {
+        snprintf(path, sizeof(path), "%s", cgroup->leaves[first].path);
+        cgroup_change_remove(cgroup, &cgroup->leaves[first]);
+        cgroup_leaf_drop(cgroup, path); /* a child that waits removes it later */
+    }
 }
 
 /* If the mount's directory is held by another process, make the cgroup in our own. If that is held

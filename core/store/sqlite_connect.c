@@ -199,7 +199,7 @@ int sqlite_writable(struct sqlite_store *store, struct message *message)
     if (code < 0)
         return code;
     if (store->format != STATE_FORMAT) {
-        int r = sqlite_tables_upgrade(store->db);
+        int r = sqlite_tables_upgrade(store->db, store->format);
         if (r != SQLITE_OK)
             return sqlite_give_up(store, r, message);
         store->format = STATE_FORMAT;

@@ -55,15 +55,15 @@ static void join(char path[PATH_MAX], const char *directory, const char *name)
 int sqlite_format(const char *path, int64_t format, struct message *message)
 {
     bool newer = format > STATE_FORMAT;
-    if (format == STATE_FORMAT || format == STATE_FIRST)
+    if (format == STATE_FORMAT || format == STATE_SECOND || format == STATE_FIRST)
         return 0;
     return message_set(
         -EPROTONOSUPPORT, message,
-        "%s has format %lld, written by %s chronosfs; this one reads only formats %d and %d. It "
-        "was not changed: start the %s program, or move the file away to start with an empty "
+        "%s has format %lld, written by %s chronosfs; this one reads only formats %d, %d and %d. "
+        "It was not changed: start the %s program, or move the file away to start with an empty "
         "state.",
-        path, (long long)format, newer ? "a newer" : "an older", STATE_FIRST, STATE_FORMAT,
-        newer ? "newer" : "older");
+        path, (long long)format, newer ? "a newer" : "an older", STATE_FIRST, STATE_SECOND,
+        STATE_FORMAT, newer ? "newer" : "older");
 }
 
 /* Check the first bytes (sqlite.org/fileformat2.html, section 1.3). */

@@ -19,16 +19,18 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_TABLES      5          /* raise it when the tables change, but for attributes */
-/* A file of the first format is read, and upgraded before the first write; those of others are
- * refused. An attribute is a column, so the format counts them. */
+#define STATE_TABLES      6          /* raise it when the tables change, but for attributes */
+/* Files of the two formats before are read, and upgraded before the first write; those of others
+ * are refused. An attribute is a column, so the format counts them. */
 enum {
     STATE_ATTRIBUTES = 0
 #define ATTRIBUTE(...) +1
 #include "core/engine/partition.def"
 };
-#define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES)
+#define STATE_COLUMNS     1 /* raise it when other columns of these tables change */
+#define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES + STATE_COLUMNS)
 #define STATE_FIRST       405 /* has no columns for what waits or has several shares */
+#define STATE_SECOND      505 /* has no column for who is awaited */
 #define STATE_DEVICES_MAX 4096
 #define STATE_PAGE_BYTES  4096
 #define STATE_WAL_FRAMES  1000 /* pages in the log before they are copied into the file */
@@ -114,7 +116,7 @@ struct sqlite_store {
     char directory[PATH_MAX];
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
-    int format;     /* STATE_FORMAT or STATE_FIRST */
+    int format;     /* STATE_FORMAT, STATE_SECOND or STATE_FIRST */
     bool in_memory; /* no file at all */
     bool read_only; /* working on a copy in memory because the file cannot be written */
     struct head head;
@@ -215,8 +217,8 @@ void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
 /* Read the columns selected by sqlite_schema_select(). */
 void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
                         struct sqlite_record *ret_record);
-/* Add the columns that the first format did not have. An SQLite code. */
-int sqlite_schema_add_columns(sqlite3 *db, enum sqlite_table table);
+/* Add the columns that this format did not have. An SQLite code. */
+int sqlite_schema_add_columns(sqlite3 *db, enum sqlite_table table, int format);
 
 /* -- sqlite_tables.c -- */
 
@@ -225,8 +227,8 @@ int sqlite_tables_make(sqlite3 *db);
 /* Compare the tables with those of the format, literally. An SQLite code; SQLITE_CORRUPT if they
  * differ. */
 int sqlite_tables_compare(sqlite3 *db, int format);
-/* Make the tables of the first format those of ours: all of it or nothing. An SQLite code. */
-int sqlite_tables_upgrade(sqlite3 *db);
+/* Make the tables of a format before those of ours: all of it or nothing. An SQLite code. */
+int sqlite_tables_upgrade(sqlite3 *db, int format);
 
 /* -- sqlite_file.c -- */
 

@@ -188,11 +188,8 @@ static int load_partitions(struct sqlite_store *store, const struct store_sink *
 static const struct {
     enum event_kind kind;
     const char *word;
-} ends[] = {{EVENT_EXPIRED, "expired"},
-            {EVENT_RELEASED, "released"},
-            {EVENT_REVOKED, "revoked"},
-            {EVENT_CLOSED, "closed"},
-            {EVENT_GAVE_UP, "gave-up"}};
+} ends[] = {{EVENT_EXPIRED, "expired"}, {EVENT_RELEASED, "released"}, {EVENT_REVOKED, "revoked"},
+            {EVENT_CLOSED, "closed"},   {EVENT_GAVE_UP, "gave-up"},   {EVENT_NO_SHOW, "no-show"}};
 
 static enum event_kind find_how(struct sqlite_row *row, const char *word)
 {

@@ -34,8 +34,9 @@ struct column {
 #define LIVE       SQLITE_PARTITION
 #define ENDED      SQLITE_HISTORY
 #define BOTH       (LIVE | ENDED)
-#define USAGE      4u /* changed only by SQL_PARTITION_USAGE */
-#define ADDED      8u /* not in the first format: 0 or empty there */
+#define USAGE      4u  /* changed only by SQL_PARTITION_USAGE */
+#define ADDED      8u  /* not in the first format: 0 or empty there */
+#define NEWER      32u /* not in the second one either */
 #define WAITS      SQLITE_WAITING
 #define IN(member) offsetof(struct sqlite_record, member)
 #define KIND_OF(field)                                                                             \
@@ -79,6 +80,10 @@ static const struct column columns[] = {
      (SHARE_MAX - 1) * SQLITE_SHARE_BYTES},
     {"quota_group", COLUMN_U32, IN(p.quota_group), LIVE | ADDED, 0, UINT32_MAX},
     {"series", COLUMN_U64, IN(p.series), LIVE | ADDED, 0, INT64_MAX - 1},
+    {"arrival", COLUMN_U32, IN(p.arrival), BOTH | ADDED | NEWER, 0, ARRIVAL_MISSED},
+    {"suspend_stage", COLUMN_U32, IN(p.suspend_stage), LIVE | ADDED | NEWER, 0, SUSPEND_RETURNING},
+    {"suspended_bytes", COLUMN_U64, IN(p.suspended_bytes), LIVE | ADDED | NEWER, 0, INT64_MAX},
+    {"suspended_count", COLUMN_U32, IN(p.suspended_count), LIVE | ADDED | NEWER, 0, UINT32_MAX},
     {"promised_ns", COLUMN_I64, IN(waiting.promised_ns), WAITS, TIME},
     {"asked_ns", COLUMN_I64, IN(waiting.asked_ns), WAITS, TIME},
     {"give_up_ns", COLUMN_I64, IN(waiting.give_up_ns), WAITS, TIME},
@@ -118,7 +123,8 @@ static const char *name_of(enum sqlite_table table)
 
 static bool has(int format, const struct column *column)
 {
-    return format == STATE_FORMAT || !(column->tables & ADDED);
+    unsigned missing = format == STATE_FIRST ? ADDED : format == STATE_SECOND ? NEWER : 0;
+    return !(column->tables & missing);
 }
 
 static const char *empty(const struct column *column)
@@ -287,11 +293,11 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
     }
 }
 
-int sqlite_schema_add_columns(sqlite3 *db, enum sqlite_table table)
+int sqlite_schema_add_columns(sqlite3 *db, enum sqlite_table table, int format)
 {
     int r = SQLITE_OK;
     for (const struct column *c = NULL; r == SQLITE_OK && (c = next(table, c));) {
-        if (!(c->tables & ADDED))
+        if (has(format, c))
             continue;
         sqlite3_str *str = sqlite3_str_new(NULL);
         sqlite3_str_appendf(str, "ALTER TABLE %s ADD COLUMN ", name_of(table));

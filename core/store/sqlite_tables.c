@@ -30,13 +30,13 @@ static const struct {
      "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
      " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT",
      0},
-    {"waiting", NULL, SQLITE_WAITING}, /* not in the first format */
+    {"waiting", NULL, SQLITE_WAITING}, /* not in the first format; nothing follows it */
 };
 #define TABLE_COUNT (ARRAY_COUNT(tables))
 
 static size_t table_count(int format)
 {
-    return format == STATE_FORMAT ? TABLE_COUNT : TABLE_COUNT - 1;
+    return format == STATE_FIRST ? TABLE_COUNT - 1 : TABLE_COUNT;
 }
 
 static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL, 0);"
@@ -85,17 +85,17 @@ int sqlite_tables_compare(sqlite3 *db, int format)
     return r;
 }
 
-int sqlite_tables_upgrade(sqlite3 *db)
+int sqlite_tables_upgrade(sqlite3 *db, int format)
 {
     char text[64];
     snprintf(text, sizeof(text), "PRAGMA user_version=%d; COMMIT", STATE_FORMAT);
     int r = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (r == SQLITE_OK)
-        r = sqlite_schema_add_columns(db, SQLITE_PARTITION);
+        r = sqlite_schema_add_columns(db, SQLITE_PARTITION, format);
     if (r == SQLITE_OK)
-        r = sqlite_schema_add_columns(db, SQLITE_HISTORY);
+        r = sqlite_schema_add_columns(db, SQLITE_HISTORY, format);
     char *sql = table_sql(TABLE_COUNT - 1, STATE_FORMAT);
-    if (r == SQLITE_OK)
+    if (r == SQLITE_OK && format == STATE_FIRST)
         r = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
     sqlite3_free(sql);
     if (r == SQLITE_OK)

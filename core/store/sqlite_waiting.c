@@ -51,7 +51,7 @@ int sqlite_waiting_begin(struct sqlite_store *store, struct sqlite_waiting *wait
                          struct message *message)
 {
     char *sql = sqlite_schema_select(SQLITE_WAITING, STATE_FORMAT, "ORDER BY id");
-    if (store->format == STATE_FORMAT)
+    if (store->format != STATE_FIRST)
         waiting->row = sqlite_rows_begin(store, "waiting", sql, message);
     else /* it has no such table */
         waiting->row = (struct sqlite_row){.store = store, .r = SQLITE_DONE, .message = message};

@@ -41,8 +41,8 @@ static bool forget(struct session *session, const struct engine_event *events, b
         if (!taken_back && (kind == EVENT_CREATED || kind == EVENT_EXPIRED))
             continue;
         /* These change only files that are never cached. */
-        if (kind == EVENT_NOTE || kind == EVENT_WARNED || kind == EVENT_SHARED ||
-            kind == EVENT_UNSHARED)
+        if (kind == EVENT_NOTE || kind == EVENT_WARNED || kind == EVENT_MISSED ||
+            kind == EVENT_USED || kind == EVENT_SHARED || kind == EVENT_UNSHARED)
             continue;
         setting |= kind == EVENT_SETTING;
         if (kind != EVENT_SETTING)

@@ -157,6 +157,7 @@ static struct pending *finish(struct server *server, struct pending **at, int re
     } else {
         status_set(&server->tree, &writer, message);
         fuse_reply_write(req, pending->query.size);
+        used_note(server, pending->join.id);
     }
     free(pending->data);
     return pending;

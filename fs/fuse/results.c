@@ -76,12 +76,15 @@ static void handle(struct server *server, struct host_result *result)
         members_put(&server->members, result->id, result->members.asked_ns, result->members.text,
                     result->members.length, result->members.cgroups);
         pending_answer(server, result->id, result->members.asked_ns);
+        used_members(server, result);
         if (result->members.settles)
             charge_settle(tree, &server->handles, result->id, result->members.text,
                           result->members.length);
         break;
     case RESULT_USAGE:
         set_usage(tree, result);
+        if (result->usage.bytes)
+            used_note(server, share_key_id(result->id));
         break;
     case RESULT_SAMPLED:
         server->sampled_ns = result->sampled_ns;

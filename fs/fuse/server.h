@@ -89,10 +89,11 @@ struct server {
     size_t reply_count, reply_capacity;
     struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
-    char instance[24];   /* names this state's groups of processes */
-    int exit_code;       /* enum worker_exit, valid once `stopping` */
-    int mounts_fd;       /* tells when the mount table has changed */
-    bool mounts_changed; /* since it was looked through */
+    char instance[24];                   /* names this state's groups of processes */
+    char sharing_root[SHARING_PATH_MAX]; /* for the directories of sharing modes */
+    int exit_code;                       /* enum worker_exit, valid once `stopping` */
+    int mounts_fd;                       /* tells when the mount table has changed */
+    bool mounts_changed;                 /* since it was looked through */
     struct busy_poll busy_poll;
     int processors;        /* how many the loop may use, as of processors_ns */
     int64_t processors_ns; /* when that was asked, by tree.now_ns */
@@ -226,6 +227,13 @@ int reply_fill_entry(const struct query *query, const struct node *node, bool li
                      struct fuse_entry_param *ret_entry);
 /* Answer a read with the part of the text that it asks for. */
 void reply_text(const struct query *query, const char *text, size_t length);
+
+/* -- used.c ------------------------------------------------------------------------ */
+
+/* A partition is used. Records it if that is the first use of a reservation. */
+void used_note(struct server *server, uint64_t id);
+/* A list of members has come: it is used if there are some, or if it was charged once. */
+void used_members(struct server *server, const struct host_result *result);
 
 /* -- submit_time.c ----------------------------------------------------------------- */
 

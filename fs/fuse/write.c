@@ -195,6 +195,8 @@ static void run_write(const struct request_context *context, const struct node *
         show_written(context, write, size);
     } else if (write->outcome == WRITE_AT_ONCE) {
         fuse_reply_write(context->req, size);
+        if (write->uses)
+            used_note(server, node->object);
         submit_arm_next(server); /* the new usage is due in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
         write_message(&server->tree, row, write);

@@ -156,6 +156,7 @@ static int fit(struct tree *tree, const struct partition *partition, struct writ
     if (slot->answer) /* who uses the memory: the opener can have ended */
         write->handle->answer = (uint64_t)caller_process(write->caller.pid);
     publish(write->handle, write->unique, current.bytes + bytes);
+    write->uses = partition->arrival && bytes;
     ledger_set_rest(tree->ledger, id, rest);
     ledger_charge(tree->ledger, id, bytes);
     bookings_add(tree->bookings, id, slot->process, bytes - claimed);

@@ -6,9 +6,9 @@
 
 const char *const counters_result_words[COUNTERS_RESULTS] = {
     "granted", "invalid", "no_space", "quota", "permission", "busy", "later", "error"};
-const char *const counters_end_words[COUNTERS_ENDS] = {"expired", "released", "revoked", "closed",
-                                                       "gave_up"};
-_Static_assert(COUNTERS_ENDS == EVENT_GAVE_UP - EVENT_EXPIRED + 1, "a word for each kind of end");
+const char *const counters_end_words[COUNTERS_ENDS] = {"expired", "released", "revoked",
+                                                       "closed",  "gave_up",  "no_show"};
+_Static_assert(COUNTERS_ENDS == EVENT_NO_SHOW - EVENT_EXPIRED + 1, "a word for each kind of end");
 
 void counters_request(struct counters *counters, int r)
 {

@@ -16,7 +16,7 @@
 
 /* Results of requests, in the order of their words. */
 #define COUNTERS_RESULTS 8
-#define COUNTERS_ENDS    5
+#define COUNTERS_ENDS    6
 extern const char *const counters_result_words[COUNTERS_RESULTS];
 extern const char *const counters_end_words[COUNTERS_ENDS];
 

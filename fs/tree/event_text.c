@@ -21,7 +21,8 @@ static const char *const kind_names[] = {
     [EVENT_WARNED] = "warned",       [EVENT_SHARED] = "shared",     [EVENT_UNSHARED] = "unshared",
     [EVENT_GAVE_UP] = "gave-up",     [EVENT_MOVED] = "moved",       [EVENT_STARTED] = "started",
     [EVENT_DEVICES] = "devices",     [EVENT_PRIORITY] = "priority", [EVENT_PREEMPTED] = "preempted",
-    [EVENT_DELAYED] = "delayed",     [EVENT_COMPUTE] = "compute",
+    [EVENT_DELAYED] = "delayed",     [EVENT_MISSED] = "missed",     [EVENT_USED] = "used",
+    [EVENT_NO_SHOW] = "no-show",     [EVENT_COMPUTE] = "compute",
 };
 
 /* Return the event's word in the log. A handover within one user only changes permissions. */
@@ -60,6 +61,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
 {
     const struct partition *p = &event->after;
     char time[STRBUF_TIME_MAX], start[STRBUF_TIME_MAX] = "", warn[WARN_TEXT_MAX], from[80] = "";
+    int64_t until_ns;
     text[0] = '\0';
     switch (event->kind) {
     case EVENT_CREATED:
@@ -87,6 +89,13 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         snprintf(text, size, " expires=%s waited=%lld", time,
                  (long long)((event->at_ns - event->waiting_before.asked_ns) / NS_PER_SECOND));
+        break;
+    case EVENT_MISSED:
+        until_ns = engine_no_show_ns(tree->engine, p->id);
+        if (until_ns == ENGINE_FOREVER)
+            break;
+        strbuf_time(tree_shown_ns(tree, until_ns), time);
+        snprintf(text, size, " until=%s", time);
         break;
     case EVENT_RESIZED:
         snprintf(text, size, " memory=%llu", (unsigned long long)partition_bytes(p));

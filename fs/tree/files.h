@@ -42,9 +42,10 @@ struct write {
     uint64_t fh;
     uint64_t unique; /* number that the kernel gave it */
     enum write_outcome outcome;
-    bool belongs;            /* the writer is known to belong to the partition */
-    uint64_t result;         /* for `new`: the id */
-    int32_t join_pid;        /* for `procs`: the process */
+    bool belongs;     /* the writer is known to belong to the partition */
+    bool uses;        /* it is the first use of the node's partition, whose user is awaited */
+    uint64_t result;  /* for `new`: the id */
+    int32_t join_pid; /* for `procs`: the process */
     const char *join_cgroup; /* for `cgroups`: its path; else NULL */
     struct refusal why;      /* the message to the user, on success too */
 };

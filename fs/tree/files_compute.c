@@ -30,13 +30,13 @@ static int check_mode(struct tree *tree, struct write *write, const struct shari
 
     if (vendors && !gpu_is_cuda(&tree->devices[device]))
         return message_refuse(REFUSED_INVALID, message, size,
-                              "gpu%u cannot be shared by %s: it is not a device of NVIDIA's "
+                              "Device gpu%u cannot be shared by %s: it is not a device of NVIDIA's "
                               "driver. Write timeslice or none.",
                               (unsigned)device, sharing_mode_word(mode->kind));
     if (mode->memory_bytes > memory)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "gpu%u has %llu bytes; write a smaller memory=.", (unsigned)device,
-                              (unsigned long long)memory);
+                              "Device gpu%u has %llu bytes; write a smaller memory=.",
+                              (unsigned)device, (unsigned long long)memory);
     if (mode->kind == SHARING_MIG && tree->shared->admin_uid != 0)
         return message_refuse(REFUSED_PERMISSION, message, size,
                               "Permission denied: only a daemon that runs as root makes MIG "
@@ -62,6 +62,44 @@ int files_compute_store_mode(struct tree *tree, struct write *write)
     return engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why), key, write->text);
 }
 
+/* Print what the host thread has found. */
+static void print_host(const struct tree *tree, uint32_t device, const struct sharing_mode *mode,
+                       struct strbuf *out)
+{
+    const struct host_state *host = tree->host_state;
+    const struct host_device *has = device < host->device_count ? &host->device[device] : NULL;
+    bool known = has && has->mode == mode->kind;
+
+    strbuf_print(out, "ready %s\n", known && has->shared ? "yes" : "no");
+    if (!known) {
+        strbuf_print(out, "# The mode has just been set.\n");
+        return;
+    }
+    if (mode->kind == SHARING_MPS) {
+        strbuf_print(out, "server %d\nclients %u\npipe %s\n", (int)has->server,
+                     (unsigned)has->clients, has->pipe);
+        files_compute_print_mps(has, device, out);
+    }
+    if (has->sharing_note[0])
+        strbuf_print(out, "# %s\n", has->sharing_note);
+}
+
+void files_compute_print_mps(const struct host_device *has, uint32_t device, struct strbuf *out)
+{
+    if (has->strays)
+        strbuf_print(
+            out,
+            "# compute: %u of the processes on gpu%u, such as %d, %s no clients of its MPS server: "
+            "nothing of it limits them. Start them with the variables of env.\n",
+            (unsigned)has->strays, (unsigned)device, (int)has->stray,
+            has->strays == 1 ? "is" : "are");
+    if (has->shared)
+        strbuf_print(out,
+                     "# compute: All clients on gpu%u fail when one makes an invalid access, or is "
+                     "killed within a kernel.\n",
+                     (unsigned)device);
+}
+
 int files_compute_show_status(struct tree *tree, const struct node *node, uint32_t uid,
                               struct strbuf *out)
 {
@@ -74,6 +112,7 @@ int files_compute_show_status(struct tree *tree, const struct node *node, uint32
                  (unsigned long long)count);
     if (mode->slots)
         strbuf_print(out, "slots %u\n", (unsigned)mode->slots);
+    print_host(tree, device, mode, out);
     return 0;
 }
 
@@ -137,9 +176,10 @@ int files_compute_read_slot(struct tree *tree, struct write *write, uint32_t dev
         slots = has;
     }
     if (slots == 0 && device != ENGINE_DEVICE_ANY)
-        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
-                              "gpu%u has no slots; write an amount of memory such as 0.5 or 20G.",
-                              (unsigned)device);
+        return message_refuse(
+            REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+            "Device gpu%u has no slots; write an amount of memory such as 0.5 or 20G.",
+            (unsigned)device);
     if (slots == 0)
         return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
                               "No device has slots; write an amount of memory such as 0.5 or 20G.");

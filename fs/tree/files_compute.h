@@ -12,6 +12,9 @@ int files_compute_store_mode(struct tree *tree, struct write *write);
 /* `sharing_status`: what there is of it now. */
 int files_compute_show_status(struct tree *tree, const struct node *node, uint32_t uid,
                               struct strbuf *out);
+/* Print what users of MPS have to know, as comments. */
+struct host_device;
+void files_compute_print_mps(const struct host_device *has, uint32_t device, struct strbuf *out);
 /* `share` of a partition, in per cent of its (first) device. */
 int files_compute_show_share(struct tree *tree, const struct node *node, uint32_t uid,
                              struct strbuf *out);

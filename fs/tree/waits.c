@@ -79,6 +79,22 @@ static void print_waiting(struct tree *tree, const struct partition *partition,
              (unsigned long long)partition->id, what, promised, planned, before, until);
 }
 
+/* False if its user is not awaited. */
+static bool print_awaited(const struct tree *tree, const struct partition *partition,
+                          const char *start, char *text, size_t size)
+{
+    int64_t until_ns = engine_no_show_ns(tree->engine, partition->id);
+    char until[TIME_MAX];
+    if (until_ns == ENGINE_FOREVER || until_ns >= partition->end_ns)
+        return false;
+    print_time(tree, until_ns, until);
+    snprintf(text, size,
+             "p%llu started at %s and is not used yet: it ends at %s unless a program joins it or "
+             "charges memory.",
+             (unsigned long long)partition->id, start, until);
+    return true;
+}
+
 void waits_reason(struct tree *tree, const struct partition *partition, char *text, size_t size)
 {
     const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
@@ -92,7 +108,7 @@ void waits_reason(struct tree *tree, const struct partition *partition, char *te
     print_what(tree, partition, what);
     if (waiting)
         snprintf(text, size, "p%llu is a reservation of %s: it starts at %s.", id, what, start);
-    else
+    else if (!print_awaited(tree, partition, start, text, size))
         snprintf(text, size, "p%llu does not wait: it started at %s.", id, start);
 }
 

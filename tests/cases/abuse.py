@@ -93,7 +93,7 @@ def many_open(mount):
 
     os.chmod(lib.T, 0o777)
     running = bob.start(hold_open)
-    check(lib.wait_for(lambda: os.path.exists(os.path.join(lib.T, 'ready')), 20))
+    check(lib.wait_for(lambda: os.path.exists(os.path.join(lib.T, 'ready'))))
     loaded, _ = cat_us(mount)
     mount.kill_worker()  # and the next worker must know them all
     mount.read('version')

@@ -36,4 +36,4 @@ def peak(mount, name):
 
 
 def empty(mount, name, *what):
-    return check(wait_for(lambda: booked(mount, name) == 0, 5), *what, booked(mount, name))
+    return check(wait_for(lambda: booked(mount, name) == 0), *what, booked(mount, name))

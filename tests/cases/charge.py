@@ -55,7 +55,7 @@ def exact(mount):
     os.close(fd)
     os.close(other)
     # Nothing that others can change is cached (a read would drop it anyway).
-    check(wait_for(lambda: used(mount, name) == 0, 5), 'closed')
+    check(wait_for(lambda: used(mount, name) == 0), 'closed')
     equal(os.stat(path(mount, name)).st_size, len('0\n'), 'size after others closed')
     sizes(mount, name)
 
@@ -122,7 +122,7 @@ def closing(mount):
         os.read(go, 1)
         os._exit(0)
     os.close(go)
-    check(wait_for(lambda: booked(mount, name) == 1024, 5), 'the child books too')
+    check(wait_for(lambda: booked(mount, name) == 1024), 'the child books too')
     os.close(fd)
     equal(booked(mount, name), 1024, 'the child has it open')
     os.close(gone)
@@ -157,7 +157,7 @@ def killed(mount):
     equal(booked(mount, name), 40960)
     for count, process in enumerate(running, 1):
         process.kill()
-        check(wait_for(lambda: booked(mount, name) == 40960 - 4096 * count, 5), 'after kill -9')
+        check(wait_for(lambda: booked(mount, name) == 40960 - 4096 * count), 'after kill -9')
     os.close(reader)
     os.close(ready)
 
@@ -173,7 +173,7 @@ def many(mount):
         fails('EINVAL', os.write, fd, b'-%d\n' % (number + 1))
     for fd in fds[::2]:
         os.close(fd)
-    check(wait_for(lambda: booked(mount, name) == sum(range(1, 900, 2)), 5), 'every second closed')
+    check(wait_for(lambda: booked(mount, name) == sum(range(1, 900, 2))), 'every second closed')
     fresh = [opened(mount, name) for _ in fds[::2]]  # in the same places
     for fd in fresh:
         fails('EINVAL', os.write, fd, b'-1\n')
@@ -269,7 +269,7 @@ def handed(mount):
     os.chmod(directory, 0o755)
     equal([old('+'), new('+')], ['ok', 'EPERM'], 'closed again')
     old.close()
-    check(wait_for(lambda: booked(mount, name) == 2, 5), 'the old one closed')
+    check(wait_for(lambda: booked(mount, name) == 2), 'the old one closed')
     new.close()
     empty(mount, name)
 
@@ -319,7 +319,7 @@ def expiry(mount):
     fd, idle = opened(mount, name), opened(mount, name)
     book(fd, 1000)
     book(idle, 5)
-    check(wait_for(lambda: not os.path.exists(path(mount, name)), 10), 'it ends')
+    check(wait_for(lambda: not os.path.exists(path(mount, name))), 'it ends')
     mount.kill_worker()
     ended(mount, name, fd)
     os.close(idle)
@@ -397,7 +397,7 @@ def crowd(mount):
     equal(peak(mount, name), limit, 'never more')
     for process in running:
         process.kill()
-    check(wait_for(lambda: booked(mount, name) == 100, 10), 'all ended', booked(mount, name))
+    check(wait_for(lambda: booked(mount, name) == 100), 'all ended', booked(mount, name))
     for fd in keep, go, start, reader, said:
         os.close(fd)
     empty(mount, name)

@@ -60,10 +60,10 @@ def crash(mount):
     running = [lib.root.start(booker, mount, name, stop, work, seed, shared)
                for seed in range(BOOKERS)]
     chance, kills, last = random.Random(5), 0, None
-    deadline = time.monotonic() + 60 * lib.FACTOR
-    while kills < KILLS and time.monotonic() < deadline:
+    while kills < KILLS:
         check(booked(mount, name) <= 10 << 20, 'over the limit')
-        check(kills % 4 == 0 or work.goes_on(), 'a booker stands still', list(work.counts))
+        if kills % 4 and not check(work.goes_on(), 'a booker stands still', list(work.counts)):
+            break
         time.sleep(chance.uniform(0, 0.03))
         worker = mount.worker()
         if worker and worker != last:
@@ -80,19 +80,19 @@ def crash(mount):
     print(f'{kills} kills under {sum(r["count"] for r in results)} bookings; longest stall '
           f'{max(r["stall"] for r in results) * 1e3:.1f} ms')
     both = sum(result['shared'] for result in results)
-    check(wait_for(lambda: booked(mount, name) == both + 12345, 5),
+    check(wait_for(lambda: booked(mount, name) == both + 12345),
           'the descriptor of all has what they know', booked(mount, name), both)
     check(both >= 0, both)
     if both > 0:
         fails('EINVAL', os.write, shared, b'-%d\n' % (both + 1))
         book(shared, -both)
     os.close(shared)
-    check(wait_for(lambda: booked(mount, name) == 12345, 5), 'the others ended')
+    check(wait_for(lambda: booked(mount, name) == 12345), 'the others ended')
     mount.kill_worker()
     equal(booked(mount, name), 12345)
     mount.process.send_signal(signal.SIGHUP)  # the program on disk: the same
     before = last
-    wait_for(lambda: mount.worker() not in (None, before), 10)
+    wait_for(lambda: mount.worker() not in (None, before))
     book(still, -45)
     equal(booked(mount, name), 12300)
     os.close(still)
@@ -111,7 +111,7 @@ def ending_in_a_crash(mount):
         for fd in fds[1:]:
             os.close(fd)  # without an answer
         os.kill(worker, signal.SIGKILL)
-        check(wait_for(lambda: booked(mount, name) == 7, 10), booked(mount, name))
+        check(wait_for(lambda: booked(mount, name) == 7), booked(mount, name))
         book(fds[0], -7)
         os.close(fds[0])
         equal(booked(mount, name), 0)
@@ -170,7 +170,7 @@ def full_disk():
         book(fd, 50)
     equal(mount.worker(), worker, 'it goes on')
     mount.kill_worker()
-    wait_for(lambda: mount.worker() not in (None, worker), 10)
+    wait_for(lambda: mount.worker() not in (None, worker))
     book(fd, 50)
     equal([booked(mount, name), peak(mount, name)], [5050, 5050])
     os.unlink(os.path.join(state, 'filler'))

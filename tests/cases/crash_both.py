@@ -63,7 +63,7 @@ def main():
     for turn in range(ROUNDS):
         logs = [os.path.join(lib.T, f'log{turn}.{device}') for device in range(4)]
         running = [lib.root.start(client, mount, log, device) for device, log in enumerate(logs)]
-        check(lib.wait_for(lambda: all(map(has_asked, logs)), 30),
+        check(lib.wait_for(lambda: all(map(has_asked, logs))),
               f'round {turn}: a client is stuck')
         time.sleep(chance.uniform(0, 0.1))
         worker = mount.worker()

@@ -197,10 +197,10 @@ def shielded():
         except FileNotFoundError:
             return False
         return spaces and os.readlink('/proc/self/ns/mnt') not in spaces
-    check(wait_for(shields, 10), 'shielded')
+    check(wait_for(shields), 'shielded')
     mount.release_all()
     subprocess.run(['umount', mount.dir], check=True)
-    check(wait_for(lambda: mount.process.poll() is not None, 10), 'unmounted, it ends')
+    check(wait_for(lambda: mount.process.poll() is not None), 'unmounted, it ends')
     lib.Mount.live.remove(mount)
 
 

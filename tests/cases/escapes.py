@@ -21,7 +21,7 @@ def events(mount, word, *details):
 
 
 def told(mount, word, *details):
-    return check(wait_for(lambda: events(mount, word, *details), 20), word, details,
+    return check(wait_for(lambda: events(mount, word, *details)), word, details,
                  mount.read('events'))
 
 
@@ -36,7 +36,7 @@ def lives(pid):
 
 
 def dies(pid, *what):
-    return check(wait_for(lambda: not lives(pid), 20), 'still there', *what)
+    return check(wait_for(lambda: not lives(pid)), 'still there', *what)
 
 
 class Program:
@@ -276,7 +276,7 @@ def no_way_out():
             dies(pid)
     finally:
         for at in (os.path.join(given, 'inner'), given):
-            wait_for(lambda: lib.outcome(os.rmdir, at) in ('ok', 'ENOENT'), 5)
+            wait_for(lambda: lib.outcome(os.rmdir, at) in ('ok', 'ENOENT'))
 
 
 # -- around the limit, and seen -----------------------------------------------------------------

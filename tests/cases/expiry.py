@@ -80,7 +80,7 @@ def many_ends(mount):
               f'{late[len(late) // 2] / 1e6:.3f} ms, p99 {late[len(late) * 99 // 100] / 1e6:.3f} '
               f'ms, at most {late[-1] / 1e6:.3f} ms')
         check(late[len(late) * 99 // 100] < 250e6 * lib.FACTOR, 'p99')
-    check(lib.wait_for(lambda: not mount.partitions(), 2), 'left', mount.partitions()[:5])
+    check(lib.wait_for(lambda: not mount.partitions()), 'left', mount.partitions()[:5])
     for device in range(4):
         equal(mount.used(device), 0)
     for fd in ends:

@@ -11,6 +11,7 @@ from lib import check, equal
 
 LINE = re.compile(r'(\d+) \d{4}-\S+ \S+ .*by=\S+$')
 LOST = re.compile(r'(\d+) \S+ lost lines=(\d+) by=root$')
+KILLS = 30 if lib.FACTOR == 1 else 8
 
 
 def follow(path, stop, size, pause):
@@ -69,8 +70,7 @@ def main():
                  for size, pause in sizes.items()}
     writers = [lib.root.start(write_lines, mount, stop_writing) for _ in range(4)]
     kills, last = 0, None
-    until = time.monotonic() + 4 * lib.FACTOR
-    while time.monotonic() < until:
+    while kills < KILLS or mount.read('events').count('\n') <= 100:
         mount.read('version')
         time.sleep(0.1)
         worker = mount.worker()
@@ -84,7 +84,6 @@ def main():
     newest = int(text.splitlines()[-1].split(' ', 1)[0])
     open(stop, 'w').close()
     print(f'{kills} kills, {written} lines')
-    check(kills > 3 and newest > 100, kills, newest)
     for size, running in followers.items():
         got, lost, again, number = check_text(running.finish(), size)
         equal(number, newest, size, 'the newest line')

@@ -13,7 +13,7 @@ from lib import check, equal, wait_for
 
 def run(*command, user=lib.root, **more):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          stdin=subprocess.DEVNULL, timeout=30 * lib.FACTOR,
+                          stdin=subprocess.DEVNULL, timeout=60 * lib.FACTOR,
                           preexec_fn=user.become if user.uid else None, **more)
     return done.returncode, done.stdout
 
@@ -37,7 +37,7 @@ def umount(path):
 
 def no_process_left(state):
     """The server of this state ends soon after the unmount."""
-    check(wait_for(lambda: not lib.daemons(), 5), 'processes left', state, lib.daemons())
+    check(wait_for(lambda: not lib.daemons()), 'processes left', state, lib.daemons())
 
 
 def daemon():
@@ -81,14 +81,14 @@ def signals():
         mount.ask('0.5 60')
         fd = os.open(mount.at('events'), os.O_RDONLY)  # with a file still open
         mount.process.send_signal(number)
-        equal(mount.process.wait(20), 0, number)
+        equal(mount.process.wait(60), 0, number)
         check(not mount.is_mounted(), number, 'still mounted')
         lib.Mount.live.remove(mount)
         lib.outcome(os.close, fd)
     # From outside: umount under a foreground daemon ends it.
     mount = lib.Mount('1x80G')
     equal(run('umount', mount.dir)[0], 0)
-    equal(mount.process.wait(20), 0, 'after umount')
+    equal(mount.process.wait(60), 0, 'after umount')
     lib.Mount.live.remove(mount)
 
 
@@ -99,7 +99,7 @@ def upgrade():
     fd = os.open(mount.at('gpu0', name, 'remaining'), os.O_RDONLY)
     before = mount.worker()
     mount.process.send_signal(signal.SIGHUP)
-    check(wait_for(lambda: mount.worker() not in (before, None), 5), 'a new worker')
+    check(wait_for(lambda: mount.worker() not in (before, None)), 'a new worker')
     check(os.pread(fd, 10, 0), 'an open file')
     equal(mount.partitions(), [name])
     os.close(fd)
@@ -260,7 +260,7 @@ def unprivileged():
     check(any('chronos' in name for name in os.listdir(home + '/state')), os.listdir(home))
     code, text = run('fusermount3', '-u', path, user=lib.alice)
     equal(code, 0, text)
-    check(wait_for(lambda: not mounts(path), 3), 'still mounted')
+    check(wait_for(lambda: not mounts(path)), 'still mounted')
     no_process_left('hers')
 
 

@@ -239,7 +239,7 @@ def ends(mount):
     name = mount.ask(f'0.5 {3 * lib.FACTOR} gpus=4 on_expiry=kill', None)
     mount.write(str(program.pid), 'gpu2', name, 'procs')
     equal(mount.read('gpu0', name, 'procs'), str(program.pid))
-    check(wait_for(lambda: is_gone(mount, name) and all_free(mount), 20), available(mount))
+    check(wait_for(lambda: is_gone(mount, name) and all_free(mount)), available(mount))
     equal(program.wait(), -signal.SIGKILL)
 
 

@@ -109,7 +109,7 @@ def hung():
               (3, 'no answer: the tree did not answer within 2 seconds.\n'))
         os.close(fd)  # ends those that wait
         subprocess.run(['umount', '-l', point], check=True)
-    check(wait_for(lambda: not left(), 30), 'processes are left', left())
+    check(wait_for(lambda: not left()), 'processes are left', left())
 
 
 def left():

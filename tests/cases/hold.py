@@ -18,8 +18,8 @@ def hold(mount, request='0.5 3600 hold'):
 
 
 def gone(mount, name):
-    check(wait_for(lambda: not os.path.lexists(mount.at('partitions', name)), 2), name, 'link')
-    check(wait_for(lambda: not os.path.exists(mount.at('gpu0', name)), 2), name, 'directory')
+    check(wait_for(lambda: not os.path.lexists(mount.at('partitions', name))), name, 'link')
+    check(wait_for(lambda: not os.path.exists(mount.at('gpu0', name))), name, 'directory')
     equal(mount.used(), 0, 'memory is back')
 
 
@@ -45,7 +45,7 @@ def killed(mount):
     check(os.path.isdir(mount.at('gpu0', name)))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    check(wait_for(lambda: mount.used() == 0, 2), 'after kill -9')
+    check(wait_for(lambda: mount.used() == 0), 'after kill -9')
     gone(mount, name)
 
 
@@ -63,7 +63,7 @@ def inherited(mount):
     check(mount.used() > 0, 'a child holds it')
     os.close(gone_)
     os.waitpid(pid, 0)
-    check(wait_for(lambda: mount.used() == 0, 2), 'after the child')
+    check(wait_for(lambda: mount.used() == 0), 'after the child')
     gone(mount, name)
     fd, name = hold(mount)
     copy = os.dup(fd)
@@ -82,7 +82,7 @@ def parked(mount):
     check(mount.used() > 0, 'the queue holds it')
     left.close()
     right.close()
-    check(wait_for(lambda: mount.used() == 0, 2), 'after the queue')
+    check(wait_for(lambda: mount.used() == 0), 'after the queue')
     gone(mount, name)
 
 
@@ -95,7 +95,7 @@ def others(mount):
     stays = os.read(fd, 64).decode().strip()
     os.unlink(mount.at('partitions', first))
     os.close(fd)
-    check(wait_for(lambda: mount.partitions() == [stays], 2), mount.partitions(), second)
+    check(wait_for(lambda: mount.partitions() == [stays]), mount.partitions(), second)
     mount.release_all()
 
 
@@ -105,19 +105,19 @@ def across_a_crash(mount):
     check(mount.used() > 0, 'held across a new worker')
     check(os.path.isdir(mount.at('gpu0', name)))
     os.close(fd)
-    check(wait_for(lambda: mount.used() == 0, 3), 'closed after a new worker')
+    check(wait_for(lambda: mount.used() == 0), 'closed after a new worker')
     gone(mount, name)
     # Closed without a worker: the next one is notified.
     fd, name = hold(mount)
     mount.kill_worker()
     os.close(fd)
-    check(wait_for(lambda: mount.used() == 0, 3), 'closed while there was no worker')
+    check(wait_for(lambda: mount.used() == 0), 'closed while there was no worker')
     # Closed, and the worker killed before that was durable.
     for _ in range(30):
         fd, name = hold(mount)
         os.close(fd)
         mount.kill_worker()
-    check(wait_for(lambda: mount.used() == 0, 3), 'a close was lost', mount.partitions())
+    check(wait_for(lambda: mount.used() == 0), 'a close was lost', mount.partitions())
     # After a restart of the daemon no file is open: partitions held by one are over.
     fd, name = hold(mount)
     mount.kill_both()

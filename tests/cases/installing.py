@@ -211,7 +211,7 @@ def down():
     equal(mounts(TREE), 1)
     os.kill(opener, signal.SIGKILL)
     os.kill(supervisor(), signal.SIGTERM)
-    check(lib.wait_for(lambda: not mounts(TREE), 20), 'in spite of one that uses it')
+    check(lib.wait_for(lambda: not mounts(TREE)), 'in spite of one that uses it')
     user.kill()
     user.wait()
     succeeds('up', TREE)
@@ -253,7 +253,7 @@ def purge():
     output = succeeds('down', '--purge', TREE, says=f'== Removing the state in {STATE}.\n')
     check(f'\n== Programs of partitions go on:\n  {inside[1].pid} sleep (root)\n' in output or
           not made, output)
-    check(lib.wait_for(lambda: inside[0].poll() is not None, 20) or not made)
+    check(lib.wait_for(lambda: inside[0].poll() is not None) or not made)
     equal(inside[1].poll(), None)
     equal([path for path in made if os.path.exists(path)], [])
     for process in inside:
@@ -271,7 +271,7 @@ def not_reaped():
     succeeds('down', TREE)
     os.makedirs(TREE, exist_ok=True)
     daemon = subprocess.Popen(['/usr/local/bin/chronosfs', '-f', '--simulate', '1x80G', TREE])
-    check(lib.wait_for(lambda: os.path.exists(TREE + '/gpu0/new'), 20))
+    check(lib.wait_for(lambda: os.path.exists(TREE + '/gpu0/new')))
     succeeds('down', TREE, says=f'== Unmounting {TREE}.\n')
     check('\nState:\tZ' in read(f'/proc/{daemon.pid}/status'))
     daemon.wait()
@@ -286,7 +286,7 @@ def lock_of_another():
     shutil.copy(shutil.which('sleep'), T + '/chronosfs')
     mount = subprocess.Popen([lib.CHRONOSFS, '-f', '--simulate', '4x80G', '--state-dir',
                               T + '/state', TREE])
-    check(lib.wait_for(lambda: os.path.exists(TREE + '/gpu0/new'), 20))
+    check(lib.wait_for(lambda: os.path.exists(TREE + '/gpu0/new')))
     for held, uid in (False, 0), (True, ALICE):
         other = subprocess.Popen([T + '/chronosfs', 'inf'], user=uid)
         write(STATE + '/lock', f'{other.pid} {TREE}\n')

@@ -90,14 +90,26 @@ def fails(name, function, *arguments):
                  arguments)
 
 
-def wait_for(condition, seconds=10.0):
-    """Polls until condition() is true. Returns whether it became so."""
+def wait_for(condition, seconds=40.0):
+    """Polls until condition() is true. Returns whether it became so. What is expected to become
+    true takes no number of seconds: the usual limit is for a slow machine under load."""
     deadline = time.monotonic() + seconds * FACTOR
     while time.monotonic() < deadline:
         if condition():
             return True
         time.sleep(0.002)
     return bool(condition())
+
+
+def comes(read, wanted, *what):
+    """Polls until read() gives what is wanted, all of it; a check of what it gave last."""
+    found = []
+
+    def is_there():
+        found[:] = [read()]
+        return found[0] == wanted
+    wait_for(is_there)
+    return equal(found[0], wanted, *what)
 
 
 # -- files ---------------------------------------------------------------------
@@ -111,7 +123,7 @@ def read(path):
 def put(fd, text):
     """One write; again while a user's name is being looked up, which takes a busy machine longer
     than the daemon waits for it."""
-    deadline = time.monotonic() + 10 * FACTOR
+    deadline = time.monotonic() + 60 * FACTOR
     while True:
         try:
             return os.write(fd, (text + '\n').encode())
@@ -232,7 +244,7 @@ class Work:
     def goes_on(self):
         """Waits until each of them has done something more. Returns whether they did."""
         before = list(self.counts)
-        return wait_for(lambda: all(now > then for now, then in zip(self.counts, before)), 30)
+        return wait_for(lambda: all(now > then for now, then in zip(self.counts, before)))
 
 
 LAB, OPS = 6200, 6201
@@ -287,8 +299,8 @@ class Mount:
                                        read(self.log)[-1000:])
                 # Read, not stat: the kernel caches what a dead mount showed.
                 return self.is_mounted() and outcome(read, self.at('version')) == 'ok'
-            if not wait_for(usable, 20):
-                raise RuntimeError('not mounted after 20 s: ' + read(self.log)[-1000:])
+            if not wait_for(usable):
+                raise RuntimeError('not mounted: ' + read(self.log)[-1000:])
         return self
 
     def is_mounted(self):
@@ -356,12 +368,12 @@ class Mount:
         self.process.wait()
         Mount.live.remove(self)
         if worker:
-            wait_for(lambda: not os.path.exists(f'/proc/{worker}'), 5)
+            wait_for(lambda: not os.path.exists(f'/proc/{worker}'))
 
     def stop(self):
         """Sends SIGTERM. Returns the exit status."""
         self.process.terminate()
-        code = self.process.wait(20 * FACTOR)
+        code = self.process.wait(60 * FACTOR)
         Mount.live.remove(self)
         return code
 
@@ -395,7 +407,7 @@ class Poller:
     def text(self):
         return os.pread(self.fd, 1 << 20, 0).decode().strip()
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         """The text after the next wake-up, or None."""
         if not self.poll.poll(seconds * 1000 * FACTOR):
             return None

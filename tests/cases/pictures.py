@@ -127,17 +127,64 @@ class Screen:
     def press(self, *keys):
         self.tmux('send-keys', *keys)
 
-    def wait(self, condition):
-        lib.wait_for(lambda: condition(self.lines()))
-        return self.lines()
+    def shows(self, *views):
+        """Waits until the whole picture is as wanted: what each view, a function of the lines, is
+        to give. Half of a picture can be read while the terminal draws the rest."""
+        return lib.comes(lambda: [view(self.lines()) for view, _ in views],
+                         [wanted for _, wanted in views])
 
     def close(self):
         self.tmux('kill-server', check=False)
 
 
+# Views of a picture. Each takes one that is empty or half drawn.
+
+
 def rows(lines):
     """The ids that are shown."""
     return [line.split()[0] for line in lines if re.match(r'p\d', line)]
+
+
+def upper(lines):
+    """The ids above the queue."""
+    return rows(lines[:title(lines)])
+
+
+def lower(lines):
+    """The ids of the queue."""
+    return rows(lines[title(lines):])
+
+
+def title(lines):
+    """The number of the line above the queue."""
+    return next((i for i, line in enumerate(lines) if line.startswith('QUEUE')), len(lines))
+
+
+def first(count):
+    return lambda lines: rows(lines)[:count]
+
+
+def last(lines):
+    return rows(lines)[-1:]
+
+
+def devices(lines):
+    """The devices, in the order in which they are shown."""
+    return [line.split()[0] for line in lines if line.startswith('gpu')]
+
+
+def size(lines):
+    return len(lines)
+
+
+def fits(width):
+    return lambda lines: all(len(line) <= width for line in lines)
+
+
+def has(pattern, number=None):
+    """Whether a line matches, the one with this number or any."""
+    return lambda lines: any(re.search(pattern, line) for line in
+                             (lines if number is None else lines[number:number + 1]))
 
 
 def screen(mount):
@@ -148,47 +195,39 @@ def screen(mount):
     many = [mount.ask('1% 3600 user=bob', 1) for _ in range(40)]
     top = Screen(f'TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
     try:
-        lines = top.wait(lambda lines: lines[0].startswith('chronos '))
-        check(lines[0].endswith('4 devices, 42 partitions, by end'), lines[0])
-        check(re.match(r'gpu0 +\[#{27} {9}\]  75.0% held, 20.0 GiB free$', lines[1]), lines[1])
-        check('  0.0% held' in lines[3] and '#' not in lines[3], lines[3])
-        equal(rows(lines), [alices] + many[:15], 'the first ends first')
-        check(all(len(line) <= 80 for line in lines), lines)
+        top.shows((has('^chronos .*4 devices, 42 partitions, by end$', 0), True),
+                  (has(r'^gpu0 +\[#{27} {9}\]  75.0% held, 20.0 GiB free$', 1), True),
+                  (has('^[^#]*  0.0% held[^#]*$', 3), True),
+                  (rows, [alices] + many[:15]),  # the first ends first
+                  (fits(80), True))
         top.press('End')
-        lines = top.wait(lambda lines: longest in rows(lines))
-        equal(rows(lines)[-1], longest)
+        top.shows((last, [longest]))
         top.press('Home', 's')
-        lines = top.wait(lambda lines: lines[0].endswith('by size'))
-        equal(rows(lines)[:3], [longest, alices, many[0]])
+        top.shows((has('by size$', 0), True), (first(3), [longest, alices, many[0]]))
         top.press('Down')
-        top.wait(lambda lines: rows(lines)[0] == alices)
+        top.shows((first(1), [alices]))
         top.press('u')
-        lines = top.wait(lambda lines: '1 partition of yours' in lines[0])
-        equal(rows(lines), [longest])
+        top.shows((has('1 partition of yours', 0), True), (rows, [longest]))
         os.unlink(mount.at('partitions', longest))
-        top.wait(lambda lines: any('You hold no partition.' in line for line in lines))
+        top.shows((has('You hold no partition.'), True))
         top.press('u')
         top.tmux('resize-window', '-x', '60', '-y', '10')
-        lines = top.wait(lambda lines: len(lines) < 13 and len(rows(lines)) == 3)
-        check('and 2 more devices' in lines[3], lines)
+        top.shows((size, 11), (lambda lines: len(rows(lines)), 3),
+                  (has('and 2 more devices', 3), True))
         top.press('q')
-        top.wait(lambda lines: 'code 0' in lines)
+        top.shows((has('^code 0$'), True))
         top.close()
         top = Screen(f'exec env TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
-        top.wait(lambda lines: lines[0].startswith('chronos '))
+        top.shows((has('^chronos ', 0), True))
         os.kill(int(top.tmux('display', '-p', '#{pane_pid}')), signal.SIGTERM)
-        lib.wait_for(lambda: top.tmux('list-sessions', check=False) == '')
-        top = Screen(f'TERM=nothing-such CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
-        lines = top.wait(lambda lines: any('code 1' in line for line in lines))
-        check(any('kind of terminal is not known' in line for line in lines), lines)
+        lib.comes(lambda: top.tmux('list-sessions', check=False), '', 'it ends')
+        # The library of the terminal keeps some memory of one that it does not know.
+        top = Screen(f'TERM=nothing-such ASAN_OPTIONS=detect_leaks=0 CHRONOS_MOUNT={mount.dir} '
+                     f'{CHRONOS} top')
+        top.shows((has('kind of terminal is not known'), True), (has('code 1'), True))
     finally:
         top.close()
     check('needs a terminal' in chronos(mount, 'top', code=2))
-
-
-def shown(lines):
-    """The devices, in the order in which they are shown, and twice empty."""
-    return [line.split()[0] for line in lines if line.startswith('gpu')] + ['', '']
 
 
 def queue(mount):
@@ -199,27 +238,22 @@ def queue(mount):
     alices = mount.ask('100% 60 queue user=alice')
     top = Screen(f'TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
     try:
-        lines = top.wait(lambda lines: '13 waiting' in lines[0])
-        titles = next(i for i, line in enumerate(lines) if line.startswith('QUEUE'))
-        equal(rows(lines[:titles]), held[:7])
-        equal(rows(lines[titles:]), [line.split()[0] for line in
-                                     mount.read('queue').splitlines()[:6]])
-        check(re.match(r'root: 0 of a device held, \d+\.\d+ GPU-hours this week, ', lines[1]),
-              lines[1])
-        check(re.search('   1-7 of 20, queue 1-6 of 13$', lines[23]), lines[23])
+        top.shows((has('13 waiting', 0), True), (upper, held[:7]),
+                  (lower, [line.split()[0] for line in mount.read('queue').splitlines()[:6]]),
+                  (has(r'^root: 0 of a device held, \d+\.\d+ GPU-hours this week, ', 1), True),
+                  (has('   1-7 of 20, queue 1-6 of 13$', 23), True))
         top.press('End')
-        lines = top.wait(lambda lines: alices in rows(lines))
-        equal(rows(lines[:titles]), held[-7:])
-        check(all(len(line) <= 80 for line in lines), lines)
+        top.shows((lambda lines: alices in lower(lines), True), (upper, held[-7:]),
+                  (fits(80), True))
         top.press('u')
-        lines = top.wait(lambda lines: '12 waiting' in lines[0])
-        equal(rows(lines), waiting, 'what one holds none of leaves its room')
+        # what one holds none of leaves its room
+        top.shows((has('12 waiting', 0), True), (rows, waiting))
         top.tmux('resize-window', '-x', '40', '-y', '9')
-        top.wait(lambda lines: len(lines) < 11 and lines[0].startswith('chronos '))
+        top.shows((size, 10), (has('^chronos ', 0), True))
         mount.ask('1% 60', 2)
         top.tmux('resize-window', '-x', '80', '-y', '24')
-        lines = top.wait(lambda lines: len(lines) > 20 and shown(lines)[1] == 'gpu2')
-        equal(shown(lines)[:4], ['gpu0', 'gpu2', 'gpu1', 'gpu3'], 'what is held comes first')
+        # what is held comes first
+        top.shows((size, 25), (devices, ['gpu0', 'gpu2', 'gpu1', 'gpu3']))
     finally:
         top.close()
     mount.release_all()
@@ -229,9 +263,9 @@ def goes(mount):
     """The tree goes away below the screen."""
     top = Screen(f'TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
     try:
-        top.wait(lambda lines: lines[0].startswith('chronos '))
+        top.shows((has('^chronos ', 0), True))
         mount.kill_both()
-        top.wait(lambda lines: any(re.match('code [13]', line) for line in lines))
+        top.shows((has('^code [13]'), True))
     finally:
         top.close()
         mount.start()

@@ -78,7 +78,7 @@ def term(mount):
     other = Program(mount, high)
     fails('EBUSY', mount.write, str(other.pid), 'gpu0', low, 'procs')
     fails('EBUSY', mount.write, '+1', 'gpu0', low, 'charge')
-    check(wait_for(lambda: not program.alive(), 20), 'killed after its grace')
+    check(wait_for(lambda: not program.alive()), 'killed after its grace')
     check(has_event(mount, low, 'emptied'), events(mount, low))
     equal(events(mount, low), ['created', 'preempted', 'terminated', 'killed', 'emptied'])
     check(other.alive(), 'the others run')
@@ -105,7 +105,7 @@ def starts_during_the_grace(mount):
     equal(procs(mount, low), sorted([old.pid, new.pid]), 'also for the next worker')
     mount.write('kill', 'partitions', low, 'on_expiry')
     os.unlink(mount.at('partitions', low))
-    check(wait_for(lambda: not old.alive() and not new.alive(), 20), 'ended once, with it')
+    check(wait_for(lambda: not old.alive() and not new.alive()), 'ended once, with it')
     finish(mount, old, new)
 
 
@@ -122,7 +122,7 @@ def left_alone(mount):
     equal(procs(mount, low), [program.pid])
     mount.write('kill', 'partitions', low, 'on_expiry')
     os.unlink(mount.at('partitions', low))
-    check(wait_for(lambda: not program.alive(), 20))
+    check(wait_for(lambda: not program.alive()))
     finish(mount, program)
 
 
@@ -138,7 +138,7 @@ def killed_at(mount, die, when):
     die(mount)
     equal((state(mount, high), state(mount, low)), ('active', 'pending'))
     equal([mount.read('partitions', low, file) for file in ('start', 'promised', 'duration')], plan)
-    check(wait_for(lambda: not program.alive(), 30), 'ended by the next worker')
+    check(wait_for(lambda: not program.alive()), 'ended by the next worker')
     equal(events(mount, low).count('preempted'), 1)
     os.unlink(mount.at('partitions', high))
     equal(state(mount, low), 'active')
@@ -147,7 +147,7 @@ def killed_at(mount, die, when):
     equal(procs(mount, low), [new.pid], 'a later program is none of those that were ended')
     high = mount.ask(HIGH)
     equal((state(mount, high), state(mount, low)), ('active', 'pending'), 'preempted again')
-    check(wait_for(lambda: not new.alive(), 20))
+    check(wait_for(lambda: not new.alive()))
     finish(mount, program, new)
 
 
@@ -217,7 +217,7 @@ def nothing_is_stored(tracker):
     os.unlink(os.path.join(directory, 'filler'))
     mount.ask(HIGH)
     equal(state(mount, low), 'pending')
-    check(wait_for(lambda: program.words('ended') == [program.pid], 20))
+    check(wait_for(lambda: program.words('ended') == [program.pid]))
     program.end()
     mount.close()
 

@@ -60,7 +60,7 @@ def of_root():
         mount.write('report', 'config', 'watchdog')
         mount.write('1', 'config', 'watchdog_interval')
         driver.use(0, os.getpid(), 1000)
-        if check(lib.wait_for(lambda: drivers(mount), 20), 'no driver process'):
+        if check(lib.wait_for(lambda: drivers(mount)), 'no driver process'):
             pid = drivers(mount)[0]
             wanted = DRIVER & have
             check(lib.wait_for(lambda: caps(pid, 'CapBnd') == wanted), 'not confined')
@@ -89,16 +89,16 @@ def of_a_user():
             return found[0] if found and field(found[0], 'Seccomp') == '2' else None
         except (FileNotFoundError, ProcessLookupError):
             return None
-    if lib.wait_for(lambda: daemon.poll() is not None or worker(), 20) and daemon.poll() is None:
+    if lib.wait_for(lambda: daemon.poll() is not None or worker()) and daemon.poll() is None:
         bounding = caps(daemon.pid, 'CapBnd')
         has(daemon.pid, bounding, set(), set(), 0)
         has(worker(), bounding, set(), set(), 2)
         check(lib.wait_for(lambda: alice.outcome(read, place + '/version') == 'ok'))
         daemon.terminate()
-        equal(daemon.wait(20), 0)
+        equal(daemon.wait(60), 0)
         check(not os.path.ismount(place), 'unmounted by fusermount3')
     else:
-        print('an ordinary user cannot mount here:', daemon.communicate(timeout=20)[1])
+        print('an ordinary user cannot mount here:', daemon.communicate(timeout=60)[1])
 
 
 def main():

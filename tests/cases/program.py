@@ -61,7 +61,7 @@ class Program:
             finally:
                 os._exit(1)
         wanted = 6 if 'children' in how else 1
-        if not wait_for(lambda: len(set(self.words('ready'))) >= wanted, 10):
+        if not wait_for(lambda: len(set(self.words('ready'))) >= wanted):
             raise RuntimeError(f'the program {how} did not start')
 
     def words(self, word):
@@ -105,7 +105,7 @@ def events(mount, name):
 
 
 def has_event(mount, name, word):
-    return wait_for(lambda: word in events(mount, name), 10)
+    return wait_for(lambda: word in events(mount, name))
 
 
 def instance(mount):
@@ -155,7 +155,7 @@ def delegate(cgroup, user):
 
 def has_members(mount, name, pids, what):
     """A reader can get what another read a millisecond before."""
-    wait_for(lambda: procs(mount, name) == pids, 5)
+    wait_for(lambda: procs(mount, name) == pids)
     equal(procs(mount, name), pids, what)
 
 
@@ -168,4 +168,4 @@ def mounted(tracker):
 
 def no_cgroups(mount):
     """Checks that no cgroup of the mount is left."""
-    check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
+    check(wait_for(lambda: not cgroups(mount)), 'cgroups left', cgroups(mount))

@@ -30,7 +30,7 @@ def joining(mount):
     check(program.pid in procs(mount, other), 'moved')
     check(program.pid not in procs(mount, name), 'left the first')
     program.end()
-    check(wait_for(lambda: not procs(mount, name) and not procs(mount, other), 5), 'empty')
+    check(wait_for(lambda: not procs(mount, name) and not procs(mount, other)), 'empty')
     mount.release_all()
 
 
@@ -57,7 +57,7 @@ def two_devices(mount):
     equal(mount.status(), f'Process {program.pid} has left {second} and {third}.')
     equal((on(mount, 0, third), on(mount, 1, second)), ([], [p for p in pids if p != program.pid]))
     os.rmdir(mount.at('gpu1', second))
-    check(wait_for(lambda: program.alive() == [program.pid], 10), 'the end of one ends them')
+    check(wait_for(lambda: program.alive() == [program.pid]), 'the end of one ends them')
     program.end()
     mount.release_all()
     # An end with none leaves it in the other.
@@ -68,7 +68,7 @@ def two_devices(mount):
     check(has_event(mount, second, 'released'), 'ended')
     equal(on(mount, 0, first), [program.pid])
     os.rmdir(mount.at('gpu0', first))
-    check(wait_for(lambda: not program.alive(), 10), 'the end of the other')
+    check(wait_for(lambda: not program.alive()), 'the end of the other')
     program.wait()
     # Joining does not save from an end that has begun.
     first, second = mount.ask('10% 600 grace=2'), mount.ask('10% 600', 1)
@@ -77,7 +77,7 @@ def two_devices(mount):
     check(has_event(mount, first, 'terminated'), events(mount, first))
     mount.write(f'{program.pid}', 'gpu1', second, 'procs')
     equal(on(mount, 1, second), [program.pid])
-    check(wait_for(lambda: not program.alive(), 10), 'killed all the same')
+    check(wait_for(lambda: not program.alive()), 'killed all the same')
     program.wait()
     mount.release_all()
 
@@ -157,7 +157,7 @@ def other_namespace(mount):
 
 def expire(mount, name):
     mount.write('1', 'gpu0', name, 'remaining')
-    check(wait_for(lambda: not os.path.exists(mount.at('gpu0', name)), 10), 'it ended')
+    check(wait_for(lambda: not os.path.exists(mount.at('gpu0', name))), 'it ended')
 
 
 def release(mount, name):
@@ -173,7 +173,7 @@ def term(mount, how):
     program = Program(mount, name, 'clean,children')
     pids = set(program.words('ready'))
     how(mount, name)
-    check(wait_for(lambda: not program.alive(), 10), 'ended by SIGTERM', how.__name__)
+    check(wait_for(lambda: not program.alive()), 'ended by SIGTERM', how.__name__)
     equal(set(program.words('ended')), pids, 'each was asked')
     check(has_event(mount, name, 'emptied'), events(mount, name))
     equal([w for w in events(mount, name) if w in ('terminated', 'killed', 'left', 'emptied')],
@@ -186,7 +186,7 @@ def term_ignored(mount):
     program = Program(mount, name, 'ignore,children')
     release(mount, name)
     check(has_event(mount, name, 'terminated'))
-    check(wait_for(lambda: not program.alive(), 10), 'killed after the grace')
+    check(wait_for(lambda: not program.alive()), 'killed after the grace')
     check(has_event(mount, name, 'emptied'), events(mount, name))
     equal(events(mount, name)[-4:], ['released', 'terminated', 'killed', 'emptied'])
     program.end()
@@ -196,7 +196,7 @@ def kill(mount, how):
     name = mount.ask('10% 600 on_expiry=kill')
     program = Program(mount, name, 'clean,children')
     how(mount, name)
-    check(wait_for(lambda: not program.alive(), 10), 'killed', how.__name__)
+    check(wait_for(lambda: not program.alive()), 'killed', how.__name__)
     equal(program.words('ended'), [], 'no program was asked')
     check(has_event(mount, name, 'emptied'), events(mount, name))
     program.end()
@@ -218,7 +218,7 @@ def stopped(mount):
     name = mount.ask('10% 600 on_expiry=term grace=300')
     program = Program(mount, name, 'clean,stopped')
     release(mount, name)
-    check(wait_for(lambda: not program.alive(), 10), 'a stopped program ends')
+    check(wait_for(lambda: not program.alive()), 'a stopped program ends')
     program.end()
 
 
@@ -230,11 +230,11 @@ def strangers_live(mount):
     beside = Program(mount, other)
     outside = Program(mount, name, join=False)
     release(mount, name)
-    check(wait_for(lambda: not inside.alive(), 10))
+    check(wait_for(lambda: not inside.alive()))
     time.sleep(0.3)
     check(beside.alive() and outside.alive(), 'others live')
     release(mount, other)
-    check(wait_for(lambda: not beside.alive(), 10))
+    check(wait_for(lambda: not beside.alive()))
     for program in (inside, beside, outside):
         program.end()
 
@@ -245,7 +245,7 @@ def hold_closed(mount):
     name = os.read(fd, 64).decode().strip()
     program = Program(mount, name, 'children', close=fd)
     os.close(fd)
-    check(wait_for(lambda: not program.alive(), 10), 'the held file was closed')
+    check(wait_for(lambda: not program.alive()), 'the held file was closed')
     program.end()
 
 
@@ -255,21 +255,21 @@ def runaways(mount, enforcer):
     program = Program(mount, name, 'daemon')
     pid = program.words('ready')[0]
     if enforcer == 'process-tree':
-        check(wait_for(lambda: pid in procs(mount, name), 5), 'seen while its parents live')
+        check(wait_for(lambda: pid in procs(mount, name)), 'seen while its parents live')
     open(program.told + '.seen', 'w').close()
     program.wait()
     parent = lambda: lib.read(f'/proc/{pid}/stat').rsplit(')', 1)[1].split()[1]
-    check(wait_for(lambda: parent() == '1', 10), 'an orphan')
+    check(wait_for(lambda: parent() == '1'), 'an orphan')
     equal(procs(mount, name), [pid], 'still belongs')
     release(mount, name)
-    check(wait_for(lambda: not program.alive(), 10), 'ended')
+    check(wait_for(lambda: not program.alive()), 'ended')
     program.end()
 
 
 def warning(mount):
     name = mount.ask('10% 600 on_expiry=none warn=598:USR1')
     program = Program(mount, name, 'usr1,children')
-    check(wait_for(lambda: len(set(program.words('warned'))) == 6, 15), 'all are warned',
+    check(wait_for(lambda: len(set(program.words('warned'))) == 6), 'all are warned',
           program.words('warned'))
     check(has_event(mount, name, 'signalled'), events(mount, name))
     equal(mount.read('gpu0', name, 'state'), 'expiring')
@@ -284,7 +284,7 @@ def warning_of_root(mount):
     name = alice.call(mount.ask, '10% 600 on_expiry=none warn=598:USR1')
     mine = Program(mount, name, 'usr1', user=alice)
     theirs = Program(mount, name, 'usr1')
-    check(wait_for(lambda: mine.words('warned'), 15), 'alice is warned')
+    check(wait_for(lambda: mine.words('warned')), 'alice is warned')
     check(has_event(mount, name, 'signalled'), events(mount, name))
     check('processes=1' in mount.read('gpu0', name, 'events').splitlines()[-1])
     equal(theirs.words('warned'), [], 'root is not')

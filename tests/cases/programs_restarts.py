@@ -19,7 +19,7 @@ def worker_dies(mount):
     os.unlink(mount.at('partitions', name))
     check(has_event(mount, name, 'terminated'))
     mount.kill_worker()
-    check(wait_for(lambda: not program.alive(), 20), 'killed by the next worker')
+    check(wait_for(lambda: not program.alive()), 'killed by the next worker')
     check(has_event(mount, name, 'emptied'), events(mount, name))
     lines = [line for line in mount.read('events').splitlines() if f' {name} ' in line]
     check(all(' device=gpu0 ' in line for line in lines), lines)
@@ -29,7 +29,7 @@ def worker_dies(mount):
 def members_outlive_worker(mount):
     name = mount.ask('10% 600 on_expiry=kill')
     program = Program(mount, name, 'children')
-    check(wait_for(lambda: len(procs(mount, name)) == 6, 5), 'all there')
+    check(wait_for(lambda: len(procs(mount, name)) == 6), 'all there')
     before = procs(mount, name)
     mount.kill_worker()
     equal(procs(mount, name), before, 'the same members')
@@ -37,7 +37,7 @@ def members_outlive_worker(mount):
     mount.start()
     equal(procs(mount, name), before, 'after both were killed')
     os.unlink(mount.at('partitions', name))
-    check(wait_for(lambda: not program.alive(), 10))
+    check(wait_for(lambda: not program.alive()))
     program.end()
 
 
@@ -45,13 +45,13 @@ def both_die(mount):
     """Time is up without a daemon: the next one finds the programs."""
     name = mount.ask('10% 600 on_expiry=kill')
     program = Program(mount, name, 'children')
-    check(wait_for(lambda: len(procs(mount, name)) == 6, 5), 'all there')
+    check(wait_for(lambda: len(procs(mount, name)) == 6), 'all there')
     mount.write('2', 'gpu0', name, 'remaining')
     mount.kill_both()
     time.sleep(2.5)
     check(program.alive(), 'still alive')
     mount.start()
-    check(wait_for(lambda: not program.alive(), 10), 'found and ended')
+    check(wait_for(lambda: not program.alive()), 'found and ended')
     check(has_event(mount, name, 'killed'), events(mount, name))
     program.end()
 
@@ -66,11 +66,11 @@ def old_end(mount):
     os.unlink(mount.at('partitions', name))
     check(has_event(mount, name, 'terminated'))
     os.close(fd)
-    check(wait_for(lambda: not mount.partitions(), 20), 'all have ended')
+    check(wait_for(lambda: not mount.partitions()), 'all have ended')
     mount.ask('1M 600')  # answered once they are durable
     mount.kill_both()
     mount.start()
-    check(wait_for(lambda: mount.read('events').count(f' terminated {name} ') == 2, 10),
+    check(wait_for(lambda: mount.read('events').count(f' terminated {name} ') == 2),
           'found and told to end')
     check(program.alive(), 'still in its grace')
     program.end()
@@ -83,11 +83,11 @@ def holder_dies_too(mount):
     os.write(fd, b'10% 600 hold on_expiry=kill\n')
     name = os.read(fd, 64).decode().strip()
     program = Program(mount, name, 'children', close=fd)
-    check(wait_for(lambda: len(procs(mount, name)) == 6, 5), 'all there')
+    check(wait_for(lambda: len(procs(mount, name)) == 6), 'all there')
     mount.kill_both()
     os.close(fd)
     mount.start()
-    check(wait_for(lambda: not program.alive(), 10), 'ended by the next daemon')
+    check(wait_for(lambda: not program.alive()), 'ended by the next daemon')
     check(has_event(mount, name, 'emptied'), events(mount, name))
     program.end()
 
@@ -97,7 +97,7 @@ def stale_cgroup(mount):
     left = os.path.join(lib.cgroup_mount(), f'{instance(mount)}p4000000')
     os.mkdir(left)
     mount.kill_worker()
-    check(wait_for(lambda: not os.path.exists(left), 10), 'taken away')
+    check(wait_for(lambda: not os.path.exists(left)), 'taken away')
 
 
 def many_join(mount):

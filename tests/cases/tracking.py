@@ -91,7 +91,7 @@ def ends_programs(mount):
     program = Program(mount, name, user=alice)
     equal(procs(mount, name), [program.pid], 'members')
     os.unlink(mount.at('partitions', name))
-    check(wait_for(lambda: not program.alive(), 20), 'ended')
+    check(wait_for(lambda: not program.alive()), 'ended')
     program.end()
 
 

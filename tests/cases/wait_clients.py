@@ -58,7 +58,7 @@ def polls(process):
 
 def kill_worker(mount):
     pid = mount.kill_worker()
-    check(wait_for(lambda: mount.worker() not in (None, pid), 20), 'no new worker')
+    check(wait_for(lambda: mount.worker() not in (None, pid)), 'no new worker')
 
 
 def worker_dies(mount):

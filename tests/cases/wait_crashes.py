@@ -137,8 +137,8 @@ def kill(mount, both):
         mount.start()
         return
     pid = mount.kill_worker()
-    check(wait_for(lambda: mount.worker() not in (None, pid), 20), 'no new worker')
-    check(wait_for(lambda: lib.outcome(mount.read, 'version') == 'ok', 20), 'it does not answer')
+    check(wait_for(lambda: mount.worker() not in (None, pid)), 'no new worker')
+    check(wait_for(lambda: lib.outcome(mount.read, 'version') == 'ok'), 'it does not answer')
 
 
 def main():

@@ -81,7 +81,7 @@ def catches(pid, number):
         return int(re.search(r"SigCgt:\s*(\w+)", file.read())[1], 16) >> (number - 1) & 1
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds * FACTOR
     while time.monotonic() < deadline:
         if condition():

@@ -60,7 +60,7 @@ def on_terminal(*words, **env):
     process = subprocess.Popen([CHRONOS, *words], env=env, stdout=its, stdin=subprocess.DEVNULL)
     os.close(its)
     text = b""
-    while select.select([ours], [], [], 10)[0]:
+    while select.select([ours], [], [], 60)[0]:
         try:
             piece = os.read(ours, 65536)
         except OSError:
@@ -69,7 +69,7 @@ def on_terminal(*words, **env):
             break
         text += piece
     os.close(ours)
-    code = process.wait(timeout=10)
+    code = process.wait(timeout=60)
     return Result(code, text.decode().replace("\r\n", "\n"), "")
 
 

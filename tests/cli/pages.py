@@ -84,7 +84,7 @@ class Manual(unittest.TestCase):
         self.assertEqual([line for text in helps for line in text.splitlines() if len(line) > 80],
                          [])
         self.assertGreater(max(len(line) for line in helps[-1].splitlines()), 76)
-        self.assertEqual(options("create")["--on-expiry none/term/kill"],
+        self.assertEqual(options("create")["--on-expiry none/term/kill/suspend"],
                          "At the end, signal its processes: none, term (SIGTERM, then SIGKILL) or"
                          " kill.")
 

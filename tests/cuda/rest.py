@@ -138,7 +138,8 @@ def again(mount):
     equal(idle.say(f'alloc({326 * MIB})'), str(OUT_OF_MEMORY))
     check(int(program.say(f'alloc({4 * MIB})')) > 0)
     equal(int(mount.read('partitions', name, 'charge')), 604 * MIB)
-    equal(used(mount, name), 704 * MIB)
+    use(program, 644 * MIB)  # until the driver says so, 4 MiB of its rest are taken for charged
+    check(wait_for(lambda: used(mount, name) == 704 * MIB), used(mount, name))
     equal(program.say(f'alloc({322 * MIB})'), str(OUT_OF_MEMORY))
     check(int(program.say(f'alloc({320 * MIB})')) > 0)
     for one in program, idle:
@@ -157,8 +158,8 @@ def is_told(mount, name, program, way):
                 if f' {name} ' in line and ' unlimited ' in line and f' pid={pid} ' in line]
     check(wait_for(lines), way)
     equal(len(lines()), 1, way, lines())
-    check(f'Process {pid} uses 2 GiB of gpu0 in {name} and nothing limits' in
-          alice.call(mount.status), way, alice.call(mount.status))
+    check(wait_for(lambda: f'Process {pid} uses 2 GiB of gpu0 in {name} and nothing limits' in
+                   alice.call(mount.status)), way, alice.call(mount.status))
     check(wait_for(lambda: used(mount, name) == 2 * GIB), way, used(mount, name))
     lib.fails('ENOSPC', lib.write, mount.at('partitions', name, 'charge'), '+1')
     program.kill()
@@ -233,9 +234,10 @@ def silent(mount):
     check(wait_for(lambda: used(mount, name) == 2 * GIB))
     lib.fails('ENOSPC', lib.write, mount.at('partitions', name, 'charge'), '+1')
     check(wait_for(lambda: lines(program)), 'above the limit')
-    check('far more than it has charged' in alice.call(mount.status), alice.call(mount.status))
+    check(wait_for(lambda: 'far more than it has charged' in alice.call(mount.status)),
+          alice.call(mount.status))
     mount.write('report', 'config', 'watchdog')
-    check(wait_for(lambda: f' over-limit {name} ' in mount.read('events'), 20))
+    check(wait_for(lambda: f' over-limit {name} ' in mount.read('events')))
     equal(len(lines(program)), 1)
     mount.write('off', 'config', 'watchdog')
     program.kill()
@@ -260,9 +262,10 @@ def ended(mount):
                    f' pid={program.process.pid} ' in mount.read('events')))
     check(not wait_for(lambda: program.process.poll() is not None, 4), 'adopted ones go on')
     mount.write('off', 'config', 'adopt')
-    check(wait_for(lambda: program.process.poll() == -signal.SIGTERM, 20), program.process.poll())
-    check('was sent SIGTERM: nothing limited' in alice.call(mount.status))
-    check(' ended-unlimited ' in mount.read('events'))
+    check(wait_for(lambda: program.process.poll() == -signal.SIGTERM), program.process.poll())
+    check(wait_for(lambda: 'was sent SIGTERM: nothing limited' in alice.call(mount.status)),
+          alice.call(mount.status))
+    check(wait_for(lambda: ' ended-unlimited ' in mount.read('events')), mount.read('events'))
     use(program, None)
     program.process.stdin.close()
     program.process.stdout.close()

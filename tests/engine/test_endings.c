@@ -202,7 +202,7 @@ START_TEST(invalid_endings_are_refused)
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
     p.warn.ns = 7, p.state = PARTITION_SUSPENDED;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
-    p.state = PARTITION_EXPIRING, p.on_expiry = 3;
+    p.state = PARTITION_EXPIRING, p.on_expiry = 4;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
     p.on_expiry = 0, p.grace_ns = -1;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);

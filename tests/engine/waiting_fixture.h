@@ -64,9 +64,12 @@ static inline const char *kinds(void)
 {
     static char text[64];
     static const char letters[] = {
-        [EVENT_CREATED] = 'c', [EVENT_EXPIRED] = 'x', [EVENT_RELEASED] = 'r', [EVENT_REVOKED] = 'v',
-        [EVENT_MOVED] = 'm',   [EVENT_STARTED] = 's', [EVENT_GAVE_UP] = 'g',  [EVENT_WARNED] = 'w',
-        [EVENT_DEVICES] = 'd', [EVENT_PRIORITY] = 'p'};
+        [EVENT_CREATED] = 'c',  [EVENT_EXPIRED] = 'x', [EVENT_RELEASED] = 'r',
+        [EVENT_REVOKED] = 'v',  [EVENT_MOVED] = 'm',   [EVENT_STARTED] = 's',
+        [EVENT_GAVE_UP] = 'g',  [EVENT_WARNED] = 'w',  [EVENT_DEVICES] = 'd',
+        [EVENT_PRIORITY] = 'p', [EVENT_SETTING] = 'S', [EVENT_MISSED] = 'i',
+        [EVENT_USED] = 'u',     [EVENT_NO_SHOW] = 'n', [EVENT_EXTENDED] = 'e',
+        [EVENT_ENDING] = 'E'};
     struct engine_event *events = engine_take_events(engine);
     size_t count = 0;
 

@@ -17,12 +17,14 @@ int fake_device_count = -1;
 struct fake_settings fake_settings;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t *told; /* what NVML can read */
-static pid_t owner;    /* the process that called cuInit */
+static struct told *told; /* what NVML and other processes can read */
+static pid_t owner;       /* the process that called cuInit */
 
 void fake_lock(void)
 {
     pthread_mutex_lock(&lock);
+    while (told && owner == getpid() && told->state != TOLD_RUNNING)
+        usleep(1000);
 }
 
 void fake_unlock(void)
@@ -98,8 +100,8 @@ static void open_state(void)
         return;
     snprintf(path, sizeof(path), "%s/%d", directory, (int)getpid());
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd >= 0 && ftruncate(fd, DEVICES * sizeof(*told)) == 0) {
-        void *at = mmap(NULL, DEVICES * sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0 && ftruncate(fd, sizeof(*told)) == 0) {
+        void *at = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         told = at == MAP_FAILED ? NULL : at;
     }
     if (fd >= 0)
@@ -211,7 +213,7 @@ bool fake_take(int device, uint64_t bytes)
     at->taken += bytes;
     at->high = at->taken > at->high ? at->taken : at->high;
     if (told)
-        told[device] = at->taken;
+        told->bytes[device] = at->taken;
     return true;
 }
 
@@ -222,5 +224,5 @@ void fake_give(int device, uint64_t bytes)
         abort();
     at->taken -= bytes;
     if (told)
-        told[device] = at->taken;
+        told->bytes[device] = at->taken;
 }

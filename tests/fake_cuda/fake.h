@@ -13,6 +13,7 @@
  *               in the streams that were waited for, down to its threshold
  *   graphs.c    streams, captures, and graphs as they are made
  *   launches.c  graphs take their allocations at the first launch and keep them until a trim
+ *   checkpoints.c  states of processes: running, locked, checkpointed
  *   names.c     every function of hooks.def, and the few below, by name and version
  *
  * Addresses and numbers of what was freed come again at once. A process that was forked from one
@@ -108,6 +109,15 @@ struct CUctx_st {
     size_t stack;
     uint64_t stack_taken;
 };
+
+/* The file of a process in CHRONOS_FAKE_CUDA_STATE. tests/fake_nvml reads its beginning. */
+struct told {
+    uint64_t bytes[DEVICES]; /* what it has of each device */
+    uint64_t state;          /* TOLD_*; while it does not run, every call waits */
+    uint64_t saved[DEVICES]; /* what it had when it was checkpointed */
+    uint64_t lost;           /* a restore had no room */
+};
+enum { TOLD_RUNNING, TOLD_LOCKED, TOLD_SAVED, TOLD_FAILED };
 
 /* After cuInit, and not in a forked child. */
 bool fake_usable(void);

@@ -19,7 +19,9 @@
  *                                   available), busy percent, and where it is listed:
  *                                   letters of c(ompute) g(raphics) m(ps), "c" if left out
  *     cuda DIR                      and what processes have that use tests/fake_cuda with this
- * state hang CALL                     for ever; SIGTERM does not help; makes the file PATH.hangs
+ *                                   directory
+ *     sums                          the used bytes of a device include what these have
+ *     hang CALL                     for ever; SIGTERM does not help; makes the file PATH.hangs
  *     crash CALL                    SIGSEGV
  *     exit CALL STATUS
  *     fail CALL CODE                returns NVML's error CODE
@@ -304,11 +306,14 @@ int nvmlDeviceGetPciInfo_v3(void *handle, struct pci *pci)
     return behave("pci");
 }
 
+static unsigned long long summed(void *handle);
+
 int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory)
 {
     struct line_device device;
     if (!find_device(handle, &device))
         return INVALID;
+    device.used += summed(handle);
     *memory = (struct memory){
         .total = device.total, .free = device.total - device.used, .used = device.used};
     return behave("memory");
@@ -321,6 +326,7 @@ int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory)
     if (!find_device(handle, &device) || memory->version != (sizeof(*memory) | 2u << 24))
         return INVALID;
     long long reserved = setting("reserved");
+    device.used += summed(handle);
     memory->total = device.total;
     memory->reserved = reserved > 0 ? (unsigned long long)reserved : 0;
     memory->used = device.used;
@@ -462,6 +468,24 @@ static void read_rows(void *handle, char list, struct rows *rows)
         fclose(file);
     if (list != 'g' && list != 'm')
         add_own(handle, rows);
+}
+
+/* What the processes of `cuda` have, where `sums` says that it counts. */
+static unsigned long long summed(void *handle)
+{
+    struct rows rows = {0};
+    unsigned long long bytes = 0;
+    FILE *file = setting("sums") >= 0 && part_of(handle) == 0 ? open_file() : NULL;
+    char line[512], path[256];
+    while (file && fgets(line, sizeof(line), file))
+        if (sscanf(line, "cuda %255s", path) == 1)
+            add_cuda(path, index_of(handle), &rows);
+    if (file)
+        fclose(file);
+    for (unsigned i = 0; i < rows.count; i++)
+        bytes += rows.bytes[i];
+    free_rows(&rows);
+    return bytes;
 }
 
 static void add_made_up(struct rows *rows)

@@ -92,7 +92,7 @@ class Client:
             found = self.mount.read('gpu0', name, 'procs').split()
             equal(sorted(map(int, found)), sorted(it.pid for it in programs), what, name)
         for program in self.ended:
-            check(wait_for(lambda: program.poll() is not None, 20), what, program.pid, 'lives')
+            check(wait_for(lambda: program.poll() is not None), what, program.pid, 'lives')
         share = int(self.mount.read('gpu0', 'memory_total')) // 100
         equal(self.mount.used(), len(self.partitions) * share, what)
 

@@ -37,7 +37,7 @@ class Daemon:
 
     def stop(self):
         subprocess.run(['umount', self.path], check=True)
-        check(wait_for(lambda: not lib.daemons(), 10), 'did not end')
+        check(wait_for(lambda: not lib.daemons()), 'did not end')
 
 
 def main(step):

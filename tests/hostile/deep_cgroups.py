@@ -40,13 +40,13 @@ def main():
     try:
         worker = mount.worker()
         mount.process.send_signal(signal.SIGHUP)
-        check(wait_for(lambda: mount.worker() not in (None, worker), 30), 'no new worker')
-        check(wait_for(lambda: procs(mount, name) == [program.pid], 30), 'its program is forgotten')
+        check(wait_for(lambda: mount.worker() not in (None, worker)), 'no new worker')
+        check(wait_for(lambda: procs(mount, name) == [program.pid]), 'its program is forgotten')
         check('processes cgroup\n' in mount.read('gpu0', name, 'enforcement') + '\n',
               mount.read('gpu0', name, 'enforcement'))
         check('process-tracking' not in mount.read('events'), mount.read('events'))
         os.unlink(mount.at('partitions', name))
-        check(wait_for(lambda: not is_alive(program.pid), 20), 'not ended')
+        check(wait_for(lambda: not is_alive(program.pid)), 'not ended')
         program.end()
     finally:
         fill_in(home)

@@ -71,7 +71,7 @@ def main():
     for kind, threads in FLOODS:
         compare(mount, kind, threads)
     kill_workers(mount)
-    check(lib.wait_for(lambda: mount.read('version') and memory_kib(mount) < 4096, 10),
+    check(lib.wait_for(lambda: mount.read('version') and memory_kib(mount) < 4096),
           'the memory of a flood is given back', memory_kib(mount))
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import lib
-from lib import GIB, alice, bob, check, equal, wait_for
+from lib import GIB, alice, bob, check, comes, equal, wait_for
 from madeup import Driver
 
 
@@ -61,18 +61,19 @@ def use_one(mount, driver):
     alice.call(lib.write, mount.at('gpu0', name, 'charge'), '+1 gpu0')
     driver.use(0, program.pid, GIB)
     driver.use(1, program.pid, 9 * GIB)
-    check(wait_for(lambda: figures(mount, name) == [(GIB, 0), (9 * GIB, 0)], 20))
+    check(wait_for(lambda: figures(mount, name) == [(GIB, 0), (9 * GIB, 0)]))
     equal(int(mount.read('partitions', name, 'memory_used')), 10 * GIB)
     equal([line for line in mount.read('events').splitlines() if ' over-limit ' in line], [])
     # No charge fits beside what is used without one, there; on the other device it does.
     equal(alice.outcome(lib.write, mount.at('gpu0', name, 'charge'), f'+{2 * GIB} gpu1'), 'ENOSPC')
     equal(alice.outcome(lib.write, mount.at('gpu0', name, 'charge'), f'+{9 * GIB} gpu0'), 'ok')
     driver.use(1, program.pid, 11 * GIB)
-    wait_for(lambda: program.poll() is not None, 30)
-    equal(program.poll(), -signal.SIGTERM, 'ended: it used more of gpu1 than its limit')
-    lines = [line for line in mount.read('events').splitlines() if '-over-limit ' in line]
-    check(lines and all(f' {name} device=gpu0,gpu1 ' in line and ' on=gpu1 ' in line
-                        for line in lines), lines)
+    comes(program.poll, -signal.SIGTERM, 'ended: it used more of gpu1 than its limit')
+
+    def lines():
+        return [line for line in mount.read('events').splitlines() if '-over-limit ' in line]
+    check(wait_for(lines) and all(f' {name} device=gpu0,gpu1 ' in line and ' on=gpu1 ' in line
+                                  for line in lines()), lines())
     driver.stop(program.pid)
     mount.release_all()
 
@@ -89,7 +90,7 @@ def adopt_one(mount, driver):
     mount.write('on', 'config', 'adopt')
     driver.use(0, inside.pid, 1 << 20)
     driver.use(0, outside.pid, 1 << 20)  # is adopted: so a check is done
-    check(wait_for(lambda: mount.read('gpu0', bobs, 'procs') == str(outside.pid), 20))
+    check(wait_for(lambda: mount.read('gpu0', bobs, 'procs') == str(outside.pid)))
     equal(mount.read('gpu1', own, 'procs'), str(inside.pid))
     mount.write('off', 'config', 'adopt')
     driver.stop(inside.pid, outside.pid)

@@ -28,13 +28,13 @@ def goes_on(mount):
     name = partition(mount, bob)
     program = Program(mount, name, user=bob)
     os.unlink(mount.at('partitions', name))
-    check(wait_for(lambda: not is_alive(program.pid), 10), 'a program of another lives')
+    check(wait_for(lambda: not is_alive(program.pid)), 'a program of another lives')
     program.end()
 
 
 def ends(mount, name, program):
     os.unlink(mount.at('partitions', name))
-    check(wait_for(lambda: not program.alive(), 20), 'ended', program.alive())
+    check(wait_for(lambda: not program.alive()), 'ended', program.alive())
     program.end()
 
 
@@ -114,7 +114,7 @@ def held(mount, home, slow):
     for path in given, home:
         slow.hold(path)
     maker = alice.start(os.mkdir, os.path.join(given, 'new'))
-    check(wait_for(lambda: 'D' in state(maker.pid), 5), 'the directory is not held')
+    check(wait_for(lambda: 'D' in state(maker.pid)), 'the directory is not held')
     forget_names()
     waits = lib.root.start(claim, mount, other, os.path.join(given, 'none'))
     time.sleep(0.3)
@@ -141,7 +141,7 @@ def start_while_held(mount, home, slow):
     slow.hold(home)
     forget_names()
     maker = alice.start(os.mkdir, os.path.join(home, 'new'))
-    check(wait_for(lambda: 'D' in state(maker.pid), 5), 'the directory is not held')
+    check(wait_for(lambda: 'D' in state(maker.pid)), 'the directory is not held')
     forget_names()
     mount.start()
     has_members(mount, his, [program.pid], 'members')

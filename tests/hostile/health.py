@@ -42,7 +42,7 @@ def main():
         for directory in mount.dir, mount.at('partitions'):
             check(is_alive(slow.hold(directory)), "not held", directory)
             waits = bob.start(os.mkdir, os.path.join(directory, 'x'))
-            check(wait_for(lambda: 'D' in state(waits.pid), 20), 'does not wait')
+            check(wait_for(lambda: 'D' in state(waits.pid)), 'does not wait')
             equal(health(), good('3 partitions'), 'while she holds', directory)
     mount.release_all()
 

@@ -24,12 +24,12 @@ def join(mount, name, cgroup, go=None):
 def goes_on(mount, victim, name):
     """A partition of bob's ends, and another program of his joins."""
     os.unlink(mount.at('partitions', name))
-    check(wait_for(lambda: not is_alive(victim.pid), 10), 'a program of an ended partition lives')
+    check(wait_for(lambda: not is_alive(victim.pid)), 'a program of an ended partition lives')
     victim.end()
     other = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
     program = Program(mount, other, user=bob)
     os.unlink(mount.at('partitions', other))
-    check(wait_for(lambda: not is_alive(program.pid), 10), 'another program lives')
+    check(wait_for(lambda: not is_alive(program.pid)), 'another program lives')
     program.end()
 
 
@@ -56,7 +56,7 @@ def forgotten(mount, top, home, slow):
         forget_names()
         time.sleep(0.1)
     maker = alice.start(os.mkdir, os.path.join(above, 'new'))
-    check(wait_for(lambda: 'D' in state(maker.pid), 5), 'the directory is not held')
+    check(wait_for(lambda: 'D' in state(maker.pid)), 'the directory is not held')
     looking = lib.root.start(os.stat, inner)
     check(not wait_for(lambda: state(looking.pid) in ('Z', ''), 1), 'the name is remembered')
     os.write(go, b'x')
@@ -110,7 +110,7 @@ def main():
         lib.outcome(each.finish)
     mount.release_all()
     mount.restart()  # what was made too late is removed at the start
-    check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
+    check(wait_for(lambda: not cgroups(mount)), 'cgroups left', cgroups(mount))
     mount.stop()
 
 

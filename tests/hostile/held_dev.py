@@ -23,11 +23,11 @@ def ends(mount):
     """A program of bob's joins, can open its node, and ends."""
     name = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
     program = Program(mount, name, user=bob)
-    check(wait_for(lambda: can_open(bob), 5), 'a holder cannot open the node')
+    check(wait_for(lambda: can_open(bob)), 'a holder cannot open the node')
     os.unlink(mount.at('partitions', name))
-    if check(wait_for(lambda: not is_alive(program.pid), 20), 'not ended'):
+    if check(wait_for(lambda: not is_alive(program.pid)), 'not ended'):
         program.end()
-    check(wait_for(lambda: not can_open(bob), 5), 'it stays open after the end')
+    check(wait_for(lambda: not can_open(bob)), 'it stays open after the end')
 
 
 def looks(path):
@@ -46,7 +46,7 @@ def held(mount, directory, slow):
     check('looked for' not in lib.read(enforcement))
     slow.hold(directory)
     writer = carol.start(lib.outcome, os.mkdir, os.path.join(directory, 'entry'))
-    check(wait_for(lambda: state(writer.pid) == 'D', 5), 'the writer does not wait')
+    check(wait_for(lambda: state(writer.pid) == 'D'), 'the writer does not wait')
     look, waits = looks(os.path.join(directory, 'missing'))
     check(waits, 'the directory is not held')
     os.chmod('/dev/nvidia0', 0o666)  # the daemon looks for the nodes
@@ -56,13 +56,13 @@ def held(mount, directory, slow):
     ends(mount)
     worker = mount.worker()
     mount.process.send_signal(signal.SIGHUP)
-    check(wait_for(lambda: mount.worker() not in (None, worker), 20), 'no new worker')
+    check(wait_for(lambda: mount.worker() not in (None, worker)), 'no new worker')
     name = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
     program = Program(mount, name, user=bob)
     check(not can_open(carol), 'another user can open the node after a new start')
     check(can_open(alice))
     os.unlink(mount.at('partitions', name))
-    if check(wait_for(lambda: not is_alive(program.pid), 20), 'not ended after a new start'):
+    if check(wait_for(lambda: not is_alive(program.pid)), 'not ended after a new start'):
         program.end()
     return writer, look, enforcement
 
@@ -85,7 +85,7 @@ def gone(mount, slow):
     os.unlink('/dev/nvidia1')
     slow.hold('/dev')
     writer = carol.start(lib.outcome, os.mkdir, '/dev/entry')
-    check(wait_for(lambda: state(writer.pid) == 'D', 5), 'the writer does not wait')
+    check(wait_for(lambda: state(writer.pid) == 'D'), 'the writer does not wait')
     ends(mount)
     return writer
 

@@ -22,7 +22,7 @@ def start(mount, cgroup):
 
 def ends(mount, program, name):
     os.unlink(mount.at('partitions', name))
-    check(wait_for(lambda: not is_alive(program.pid), 20), 'not ended')
+    check(wait_for(lambda: not is_alive(program.pid)), 'not ended')
     program.end()
 
 
@@ -43,12 +43,12 @@ def held(mount, directory, other, slow):
     gone = bob.call(mount.ask, '0.1% 600')
     enter(mine)
     refused = bob.start(lib.write, mount.at('gpu0', gone, 'procs'), '0')
-    check(wait_for(lambda: 'D' in state(refused.pid) or 'S' in state(refused.pid), 5))
+    check(wait_for(lambda: 'D' in state(refused.pid) or 'S' in state(refused.pid)))
     os.unlink(mount.at('partitions', gone))
     check(lib.outcome(refused.finish) in ('ENODEV', 'ETIMEDOUT'), 'joined what has ended')
     worker = mount.worker()
     mount.process.send_signal(signal.SIGHUP)
-    check(wait_for(lambda: mount.worker() not in (None, worker), 20), 'no new worker')
+    check(wait_for(lambda: mount.worker() not in (None, worker)), 'no new worker')
     enter(other)
     ends(mount, *start(mount, other))
     return joining
@@ -66,10 +66,10 @@ def main():
     check(lib.outcome(joining.finish) in ('ok', 'ETIMEDOUT', 'ENODEV'), 'the join that waited')
     mount.release_all()
     mount.restart()  # what was made too late is removed at the start
-    check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
+    check(wait_for(lambda: not cgroups(mount)), 'cgroups left', cgroups(mount))
     mount.stop()
     for place in places:
-        check(wait_for(lambda: lib.outcome(os.rmdir, place) == 'ok', 10), place)
+        check(wait_for(lambda: lib.outcome(os.rmdir, place) == 'ok'), place)
 
 
 lib.run(main)

@@ -91,7 +91,7 @@ def whole():
         if not watch.is_sanitized():  # a sanitizer reads /proc before main
             os.kill(worker, signal.SIGKILL)  # the next one reads the boot id, too
         joined = bob.start(lib.outcome, mount.write, '0', 'gpu0', name, 'procs')
-        check(wait_for(lambda: has_ended(joined), 10), 'a join waits')
+        check(wait_for(lambda: has_ended(joined)), 'a join waits')
     equal(joined.finish(), 'ok')
     os.close(drop)
     for each in usage, child, writer:
@@ -110,15 +110,15 @@ def main():
         child, answers = looks(pid)
         check(not answers, 'its directory is not held')
         os.write(go, b'x')
-        check(wait_for(lambda: lib.read(mount.at('gpu0', name, 'procs')) == f'{pid}\n', 10),
+        check(wait_for(lambda: lib.read(mount.at('gpu0', name, 'procs')) == f'{pid}\n'),
               'it has not joined')
         equal(bob.outcome(mount.ask, '0.1% 600'), 'ok', 'another request')
         os.unlink(mount.at('partitions', others))
-        check(wait_for(lambda: not is_alive(program.pid), 20), 'another partition does not end')
+        check(wait_for(lambda: not is_alive(program.pid)), 'another partition does not end')
     program.end()
     child.finish()
     os.unlink(mount.at('partitions', name))
-    check(wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 20), 'its own does not end')
+    check(wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid), 'its own does not end')
     mount.stop()
 
 

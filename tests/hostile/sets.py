@@ -44,7 +44,7 @@ def ended(pids):
                 return False
             pids.discard(pid)
         return True
-    return wait_for(reap, 20)
+    return wait_for(reap)
 
 
 def member(mount, tracker):

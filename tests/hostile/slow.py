@@ -76,7 +76,7 @@ class Slow:
             finally:
                 os._exit(1)
         self.holders.append(pid)
-        wait_for(lambda: is_listing(pid) or not is_alive(pid), 10)
+        wait_for(lambda: is_listing(pid) or not is_alive(pid))
         return pid
 
 

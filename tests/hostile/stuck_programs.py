@@ -46,8 +46,8 @@ def attack(mount, names, slow):
     """A program in each partition hangs, and all end. Returns the programs' pids."""
     pids = [hang(mount, name, slow.nothing) for name in names]
     for name, pid in zip(names, pids):
-        check(wait_for(lambda: procs(mount, name) == [pid], 20), 'joined')
-    check(wait_for(lambda: all(lib.read(f'/proc/{pid}/wchan') != '0' for pid in pids), 20))
+        check(wait_for(lambda: procs(mount, name) == [pid]), 'joined')
+    check(wait_for(lambda: all(lib.read(f'/proc/{pid}/wchan') != '0' for pid in pids)))
     for name in names:
         os.unlink(mount.at('partitions', name))
     return pids
@@ -69,7 +69,7 @@ def main(tracker):
               ' '.join(f'{ms:.1f}' for ms in attacked) + ' ms')
         # Waiting for each of them took 0.4 s, 24 s in all.
         check(max(attacked) < 20 * idle + 2000, idle, attacked)
-        check(wait_for(lambda: terminated(mount, names) == COUNT, 30), 'SIGTERM to all',
+        check(wait_for(lambda: terminated(mount, names) == COUNT), 'SIGTERM to all',
               terminated(mount, names))
     for pid in pids:
         os.waitpid(pid, 0)

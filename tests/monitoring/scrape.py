@@ -47,7 +47,7 @@ def get(path, **words):
     """Returns the `data` of an answer of Prometheus; None: there is none."""
     url = f'http://127.0.0.1:9090/api/v1/{path}?{urllib.parse.urlencode(words)}'
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return json.load(answer)['data']
     except urllib.error.HTTPError as error:
         check(error.code == 503, words, error.read())  # it is starting
@@ -102,7 +102,7 @@ def queries(text):
     groups = get('rules')['groups']
     equal([len(group['rules']) for group in groups], [len(re.findall('- alert:', rules))])
     check(wait_for(lambda: all(rule['health'] == 'ok' for group in get('rules')['groups']
-                               for rule in group['rules']), 20), get('rules'))
+                               for rule in group['rules'])), get('rules'))
 
 
 def numbers():
@@ -117,15 +117,15 @@ def numbers():
             # as with another exporter's figures of the same device
             ('sum(chronos_device_used_bytes * on (uuid) group_left (UUID) '
              'label_replace(chronos_device_info, "UUID", "$1", "uuid", "(.*)"))', 10 * GIB)):
-        check(wait_for(lambda t=text, w=wanted: value(t) == w, 20), text, wanted, query(text))
+        check(wait_for(lambda t=text, w=wanted: value(t) == w), text, wanted, query(text))
 
 
 def gone(mount):
     """The daemon dies: the figures end, which the rule waits for, and the node goes on."""
     mount.kill_both()
-    check(wait_for(lambda: value('node_textfile_scrape_error') == 1, 20), 'no error is told')
-    check(wait_for(lambda: not query('chronos_partitions'), 20), 'figures of a dead daemon')
-    check(wait_for(lambda: value('sum(ALERTS{alertname="ChronosNotServing"})') == 1, 20),
+    check(wait_for(lambda: value('node_textfile_scrape_error') == 1), 'no error is told')
+    check(wait_for(lambda: not query('chronos_partitions')), 'figures of a dead daemon')
+    check(wait_for(lambda: value('sum(ALERTS{alertname="ChronosNotServing"})') == 1),
           'the alert is not pending')
     equal(value('up'), 1)
     subprocess.run(['umount', '-l', mount.dir], check=True)

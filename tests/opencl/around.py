@@ -9,7 +9,7 @@ import inside
 import lib
 import madeup
 from inside import ALLOCATION_FAILURE, LAYER, OUT_OF_RESOURCES, alloc, program
-from lib import GIB, alice, bob, check, equal, wait_for
+from lib import GIB, alice, bob, check, comes, equal, wait_for
 from talk import Program
 
 AMOUNT = '0.1 3600'
@@ -29,8 +29,7 @@ def words():
     """Where the layer can keep programs from something, `enforcement` names it."""
     mount = inside.mount(options=['--process-tracking', 'process-tree'])
     name = mount.ask(AMOUNT)
-    wait_for(lambda: 'processes none' not in mount.read('gpu0', name, 'enforcement'))
-    equal(mount.read('gpu0', name, 'enforcement').splitlines(),
+    comes(lambda: mount.read('gpu0', name, 'enforcement').splitlines(),
           ['memory opencl-layer', 'compute none', 'devices opencl-layer', 'processes process-tree',
            'accounting charge',
            'expiry process-tree-term,process-tree-kill,opencl-layer',

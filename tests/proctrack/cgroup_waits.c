@@ -21,9 +21,13 @@ static struct {
     atomic_int waiting, moved; /* how many wait there or have waited; any has moved a process */
 } * shared;
 
+static pid_t ends_in_join; /* as it is about to be moved; 0: none */
+
 static int on_step(void *context, const char *step)
 {
     const pid_t *tests = context;
+    if (getpid() == *tests && ends_in_join && strcmp(step, "move") == 0)
+        puppet_end(ends_in_join, false);
     if (getpid() == *tests)
         return 0;
     if (strcmp(step, "moved") == 0)
@@ -225,6 +229,27 @@ START_TEST(made_while_another_is_removed)
 }
 END_TEST
 
+/* A removal that cannot begin yet is not forgotten. */
+START_TEST(not_joined_while_another_is_removed)
+{
+    char a[PATH_MAX];
+    pid_t first = puppet_start(ALICE), last = puppet_start(ALICE);
+    put(strcpy(a, help_cgroup_make("a")), first);
+    put(a, last);
+    join(1, first);
+    puppet_end(first, false);
+    hold("remove");
+    EVENTUALLY((proctrack_forget(proctrack, 1), shared->waiting == 1));
+    ends_in_join = last;
+    ck_assert_int_eq(join_rc(2, last), -ESRCH);
+    ck_assert_int_eq(proctrack_forget(proctrack, 2), -EBUSY);
+    let_go();
+    ck_assert_int_eq(help_forget(1), 0);
+    ck_assert_int_eq(help_forget(2), 0);
+    ck_assert_int_eq(help_cgroup_count(help_instance), 0);
+}
+END_TEST
+
 /* A directory that is held does not keep what is elsewhere from making room. */
 START_TEST(makes_room_elsewhere)
 {
@@ -266,6 +291,7 @@ static pid_t waits_to_leave(const char *step)
     hold(step);
     ck_assert_int_eq(proctrack_look(proctrack, pid, &leaver), 0);
     ck_assert_int_eq(proctrack_leave(proctrack, 0, &leaver, false, &why), -EINPROGRESS);
+    EVENTUALLY(shared->waiting);
     return pid;
 }
 
@@ -301,7 +327,6 @@ START_TEST(given_out_again_in_a_leave)
     char before[PATH_MAX], after[PATH_MAX];
     pid_t pid = waits_to_leave("move");
     help_cgroup_of(getpid(), before, sizeof(before));
-    EVENTUALLY(shared->waiting);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     usleep(30000); /* the kernel tells when a process started in hundredths of a second */
@@ -349,6 +374,7 @@ static TCase *make(void)
                                   made_and_not_kept,
                                   removed_by_account,
                                   made_while_another_is_removed,
+                                  not_joined_while_another_is_removed,
                                   makes_room_elsewhere,
                                   leaves_after_another};
     return help_cgroup_case("cgroup-waits", setup, tests, ARRAY_COUNT(tests));

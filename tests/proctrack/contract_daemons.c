@@ -31,7 +31,7 @@ START_TEST(found_after_a_restart)
     MEMBERS(UINT64_C(1) << 60, second);
     ck_assert_int_eq(help_kill(UINT64_C(1) << 60), 0);
     EVENTUALLY(!alive(second));
-    ck_assert_int_eq(proctrack_forget(proctrack, UINT64_C(1) << 60), 0);
+    ck_assert_int_eq(help_forget(UINT64_C(1) << 60), 0);
 }
 END_TEST
 

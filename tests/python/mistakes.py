@@ -168,7 +168,7 @@ class Copies(inside.Case):
             p.release()
             assert refused(p)
             p = Partitioner().create(0, 0.3, 1, on_expiry="none")
-            assert p.wait(30) and refused(p)
+            assert p.wait(60) and refused(p)
         """)
 
     def test_two_trees(self):

@@ -273,7 +273,7 @@ class Signals(inside.Case):
 
 def finish_quietly(process):
     """Its exit status; a child may have its pipes still."""
-    code = process.wait(30 * lib.FACTOR)
+    code = process.wait(60 * lib.FACTOR)
     for pipe in (process.stdin, process.stdout, process.stderr):
         pipe.close()
     return code
@@ -296,7 +296,7 @@ class Ends(inside.Case):
             import os, time
             from chronos import Partitioner
             with Partitioner().create(0, 0.5, 1, on_expiry="none") as p:
-                assert p.wait(20)
+                assert p.wait(60)
                 assert (p.time_remaining, p.state, p.active) == (0, "ended", False)
                 time.sleep(0.2)
             assert "CHRONOS_PARTITION" not in os.environ
@@ -520,7 +520,7 @@ class Deaths(unittest.TestCase):
                 p = Partitioner().create(0, 0.5, 600, on_expiry="none")
                 os.closerange(3, 100)
                 files = [os.open("/dev/null", os.O_RDONLY) for _ in range(10)]
-                assert p.wait(20)
+                assert p.wait(60)
                 p.release()
                 for fd in files:
                     os.fstat(fd)

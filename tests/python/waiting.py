@@ -70,7 +70,7 @@ class Waiting(inside.Case):
             """)
         self.assertEqual(process.stdout.readline(), "waits\n")
         pid = self.mount.kill_worker()
-        self.assertTrue(lib.wait_for(lambda: self.mount.worker() not in (None, pid), 20))
+        self.assertTrue(lib.wait_for(lambda: self.mount.worker() not in (None, pid)))
         self.release(others[1])
         self.assertEqual(self.ends(process), "2 True False\n")
         self.release(whole)

@@ -387,7 +387,7 @@ END_TEST
 START_TEST(on_disk)
 {
     kind = &store_sqlite;
-    sequences(getenv("CHRONOS_LONG") ? SEQUENCES : getenv("CHRONOS_TEST_LIGHT") ? 10 : 60);
+    sequences(getenv("CHRONOS_LONG") ? SEQUENCES : 10);
 }
 END_TEST
 

@@ -177,6 +177,40 @@ START_TEST(low_leases_keep_it)
 }
 END_TEST
 
+/* Whether its user is awaited outlives a restart; an end for that is in the history. */
+START_TEST(who_is_awaited)
+{
+    static const struct waiting none;
+    start(_i);
+    struct partition p = partition_waits(1, 500, 500 + HOUR_NS, 2);
+    struct waiting waiting = waiting_make(500);
+    waiting.fixed = true;
+    commit_waiting(1, EVENT_CREATED, &p, &waiting);
+    p.state = PARTITION_ACTIVE;
+    p.arrival = ARRIVAL_AWAITED;
+    struct engine_event *event = attempt_wait(&attempt, 2, EVENT_STARTED, &p, &waiting);
+    event->before.state = PARTITION_PENDING;
+    event->waiting_before = waiting;
+    commit_well();
+    reopen(_i);
+    is_kept(&p, &none);
+    give_devices(3, &boot);
+    p.state = PARTITION_EXPIRING; /* without a warning before its end */
+    p.arrival = ARRIVAL_MISSED;
+    p.warn = (struct warning){0};
+    commit_waiting(3, EVENT_MISSED, &p, &none);
+    reopen(_i);
+    is_kept(&p, &none);
+    give_devices(3, &boot);
+    p.end_ns = 700;
+    commit_waiting(4, EVENT_NO_SHOW, &p, &none);
+    reopen(_i);
+    ck_assert_uint_eq(kept.partition_count, 0);
+    ck_assert_int_eq(kept.history[0].entry.how, EVENT_NO_SHOW);
+    ck_assert_uint_eq(kept.history[0].entry.partition.state, PARTITION_EXPIRING);
+}
+END_TEST
+
 START_TEST(it_gave_up)
 {
     start(_i);
@@ -342,6 +376,8 @@ START_TEST(refused_batches)
     BAD_SHARES(p.shares[1].memory_bytes = 0);
     BAD_SHARES(p.shares[1].memory_bytes = UINT64_MAX);
     BAD_SHARES(p.shares[1].compute_ppm = 1000001);
+    BAD_SHARES(p.arrival = ARRIVAL_AWAITED); /* it waits */
+    BAD_SHARES(p.arrival = ARRIVAL_MISSED + 1);
 #define BAD_WAITING(change) (w = waiting, change, refused(&good, &w))
     refused(&good, &none);
     BAD_WAITING(w.promised_ns = 49); /* it would start later */
@@ -361,15 +397,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {several_shares_are_kept,
-                                  what_waits_is_kept_whole,
-                                  moves_and_starts,
-                                  low_leases_keep_it,
-                                  it_gave_up,
-                                  devices_ruled_out,
-                                  many_devices_ruled_out,
-                                  reboot_while_waiting,
-                                  reboot_at_the_limit,
-                                  refused_batches};
+    const TTest *const tests[] = {
+        several_shares_are_kept, what_waits_is_kept_whole, moves_and_starts,
+        low_leases_keep_it,      who_is_awaited,           it_gave_up,
+        devices_ruled_out,       many_devices_ruled_out,   reboot_while_waiting,
+        reboot_at_the_limit,     refused_batches};
     return check_run("store-contract", contract_case(tests, ARRAY_COUNT(tests)));
 }

@@ -58,6 +58,7 @@ void same_partition(const struct partition *a, const struct partition *b)
     ck_assert_int_eq(a->warn.ns, b->warn.ns);
     ck_assert_uint_eq(a->warn.signal, b->warn.signal);
     ck_assert_uint_eq(a->state, b->state);
+    ck_assert_uint_eq(a->arrival, b->arrival);
     ck_assert_uint_eq(a->share_count, b->share_count);
     for (uint32_t i = 0; i < a->share_count; i++) {
         ck_assert_uint_eq(a->shares[i].memory_bytes, b->shares[i].memory_bytes);

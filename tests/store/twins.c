@@ -75,7 +75,7 @@ static void random_wait(uint64_t seq, uint64_t id, int64_t now_ns, enum event_ki
 static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
 {
     static const enum event_kind endings[] = {EVENT_EXPIRED, EVENT_RELEASED, EVENT_REVOKED,
-                                              EVENT_CLOSED, EVENT_GAVE_UP};
+                                              EVENT_CLOSED,  EVENT_GAVE_UP,  EVENT_NO_SHOW};
     char text[32];
     *now_ns += rand() % HOUR_NS;
     struct partition p = partition_make(*next_id, *now_ns, *now_ns + HOUR_NS);
@@ -83,6 +83,7 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
     p.on_expiry = (uint32_t)rand() % 3, p.grace_ns = rand(), p.warn.ns = 1 + rand();
     p.warn.signal = rand() % 2 ? SIGUSR1 : 0,
     p.state = rand() % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE;
+    p.arrival = (uint32_t)rand() % (p.state == PARTITION_EXPIRING ? 3 : 2);
     snprintf(text, sizeof(text), "line %d", rand());
     int dice = rand() % 12;
     if (dice >= 10) {

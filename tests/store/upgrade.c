@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A state file of the first format, as programs made it that knew neither shares on several devices
- * nor requests that wait: it is read without a change, upgraded before the first write, and nothing
- * in it is lost.
+ * nor requests that wait, and one of the second, which did not know who is awaited: they are read
+ * without a change, upgraded before the first write, and nothing in them is lost.
  */
 #include "fixture.h"
 
@@ -56,6 +56,19 @@ static const char first_format[] =
     "INSERT INTO clock VALUES(1, 'boot-1', 86400000000000000, 6);"
     "COMMIT; PRAGMA journal_mode=WAL;";
 
+/* What the first upgrade made of it. */
+static const char second_format[] =
+    "PRAGMA user_version=505;"
+    "ALTER TABLE partition ADD COLUMN shares BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE partition ADD COLUMN quota_group INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE partition ADD COLUMN series INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE history ADD COLUMN shares BLOB NOT NULL DEFAULT x'';"
+    "CREATE TABLE waiting(id INTEGER PRIMARY KEY, promised_ns INTEGER NOT NULL, asked_ns INTEGER"
+    " NOT NULL, give_up_ns INTEGER NOT NULL, spared_ns INTEGER NOT NULL, fixed_wall_ns INTEGER NOT"
+    " NULL, fixed INTEGER NOT NULL, priority INTEGER NOT NULL, is_share INTEGER NOT NULL, digits"
+    " INTEGER NOT NULL, scale INTEGER NOT NULL, amount_bytes INTEGER NOT NULL, anywhere INTEGER NOT"
+    " NULL, barred BLOB NOT NULL, spread INTEGER NOT NULL, preferred BLOB NOT NULL) STRICT;";
+
 static void make_first(const char *also)
 {
     sqlite3 *db = NULL;
@@ -106,7 +119,7 @@ static int format_of_file(void)
 /* An older program can still read it: nothing was written. */
 START_TEST(reading_changes_nothing)
 {
-    make_first("");
+    make_first(_i ? second_format : "");
     struct bytes before = slurp(directory, STATE_FILE);
     ck_assert_msg(try_open(true) == 0, "%s", why.text);
     ck_assert_msg(try_load() == 0, "%s", why.text);
@@ -129,7 +142,7 @@ START_TEST(upgraded_by_the_first_write)
 {
     struct partition p = partition_waits(9, 500, 500 + HOUR_NS, 2);
     struct waiting waiting = waiting_make(500);
-    make_first("");
+    make_first(_i ? second_format : "");
     open_well();
     attempt_wait(&attempt, 6, EVENT_CREATED, &p, &waiting);
     attempt.batch.mount_id = 6;
@@ -141,6 +154,7 @@ START_TEST(upgraded_by_the_first_write)
     ck_assert_uint_eq(kept.partition_count, 2);
     same_partition(&kept_find(&kept, 9)->p, &p);
     same_waiting(&kept_find(&kept, 9)->waiting, &waiting);
+    ck_assert_uint_eq(kept_find(&kept, 3)->p.arrival, ARRIVAL_NONE);
     struct partition renamed = kept_find(&kept, 3)->p;
     renamed.shares[0].device = 1;
     attempt_add(&attempt, 7, EVENT_RENAMED, &renamed, NULL);
@@ -152,7 +166,7 @@ END_TEST
 START_TEST(upgrade_that_fails)
 {
     struct rlimit limit, low;
-    make_first("");
+    make_first(_i ? second_format : "");
     open_well();
     getrlimit(RLIMIT_FSIZE, &limit);
     signal(SIGXFSZ, SIG_IGN);
@@ -198,6 +212,12 @@ END_TEST
 
 int main(void)
 {
-    return check_main("store-upgrade", fixture_setup, fixture_teardown, reading_changes_nothing,
-                      upgraded_by_the_first_write, upgrade_that_fails, changed_by_hand, damaged);
+    const TTest *const of_each[] = {reading_changes_nothing, upgraded_by_the_first_write,
+                                    upgrade_that_fails};
+    TCase *all = check_case("store-upgrade", fixture_setup, fixture_teardown);
+    for (size_t i = 0; i < ARRAY_COUNT(of_each); i++)
+        tcase_add_loop_test(all, of_each[i], 0, 2); /* the first and the second format */
+    tcase_add_test(all, changed_by_hand);
+    tcase_add_test(all, damaged);
+    return check_run("store-upgrade", all);
 }

@@ -34,6 +34,7 @@ void ended_words(const struct chronos_line *line, char *text, size_t size)
         {"expired", "expired"},
         {"closed", "ended with the program that held it"},
         {"gave-up", "gave up waiting"},
+        {"no-show", "ended because it was not used"},
     };
     const char *how = chronos_line_value(line, "how");
     for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
