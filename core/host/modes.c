@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_NS  (5 * NS_PER_SECOND)  /* between two looks at what is running */
-#define AGAIN_NS (30 * NS_PER_SECOND) /* after a failure */
+#define LOOK_NS  (2 * NS_PER_SECOND)  /* between two looks at what is running */
+#define AGAIN_NS (10 * NS_PER_SECOND) /* after a failure */
 #define BUSY_NS  (20 * NS_PER_MS)     /* between two looks at a child */
 #define MOST_NS  (60 * NS_PER_SECOND) /* a child has so long */
 

@@ -25,7 +25,9 @@ static _Noreturn void execute(const char *const *argv, const char *const *enviro
 {
     const char *path = getenv("PATH");
 
-    umask(022); /* its sockets are for everyone */
+    umask(022);                /* its sockets are for everyone */
+    in = fd_above_streams(in); /* the streams of a child are closed */
+    out = fd_above_streams(out);
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(126);
     fd_close_others(3, NULL, 0);

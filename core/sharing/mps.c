@@ -271,7 +271,7 @@ static int keep(const struct sharing_device *device, const struct sharing_mode *
     char output[OUTPUT];
     int pipe = open_pipe(device, true), r = 0;
 
-    (void)mode; /* what partitions may use is told to their programs */
+    (void)mode; /* programs learn their limits from their environment */
     if (pipe < 0)
         return refuse_directory(device, pipe, report->note);
     if (!find_control(pipe))

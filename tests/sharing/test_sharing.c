@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The sharing port: a contract for all adapters, then what MPS alone has. The control program is a
- * stand-in (nvidia-cuda-mps-control beside this file), found in PATH.
+ * stand-in (fake_mps), found in PATH.
  */
 #include "tests/check.h"
 
