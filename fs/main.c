@@ -203,6 +203,7 @@ static int make_shared(struct start *start)
     snprintf(shared->store, sizeof(shared->store), "%s", start->options.store);
     snprintf(shared->proctrack, sizeof(shared->proctrack), "%s", start->options.proctrack);
     program_find_libraries(start->program_path, shared->opencl_layer, shared->cuda_shim);
+    program_find_command(start->program_path, shared->command);
     while (shared->mount_id == 0) {
         if (getrandom(&shared->mount_id, sizeof(shared->mount_id), 0) < 0 && errno != EINTR)
             return -errno;

@@ -36,8 +36,26 @@ static struct holders holders_of(const struct engine *engine, const struct parti
                entry ? &entry->charge : NULL);
     if (partition->quota_group)
         add_holder(&holders, accounts_find(engine, true, partition->quota_group),
-                   entry ? entry->group_charge : NULL);
+                   entry ? index_group_charge(entry) : NULL);
     return holders;
+}
+
+void accounts_scope(const struct engine *engine, uint32_t uid, uint32_t gid,
+                    struct quota_holder *stand_in, struct quota_scope *scope)
+{
+    struct holder *user = accounts_find(engine, false, accounts_of(engine, uid));
+    struct holder *group = gid ? accounts_find(engine, true, gid) : NULL;
+    const struct holder none = {.group = false};
+
+    *scope = (struct quota_scope){.calendar = engine->accounts.calendar};
+    if (!user) {
+        struct quota_limits limits = accounts_limits_of(engine, &none);
+
+        quota_init(stand_in, &limits);
+    }
+    scope->holder[scope->count++] = user ? &user->quota : stand_in;
+    if (group)
+        scope->holder[scope->count++] = &group->quota;
 }
 
 /* Take out what is charged from now on: what was used until now stays. */
@@ -60,7 +78,7 @@ static void put_own(struct holders *holders)
         struct tally_span *span = holders->own[i] ? &holders->own[i]->quota.span : NULL;
 
         if (span)
-            tally_put(&holder->tally, span, span->start.owner, span->start.at_ns, span->end.at_ns,
+            tally_put(&holder->tally, span, span->owner, span->start.at_ns, span->end.at_ns,
                       (uint64_t)span->start.delta_ppm);
         holder->day = holders->day[i];
         holder->week = holders->week[i];

@@ -196,6 +196,24 @@ void accounts_book(struct engine *engine, struct engine_event *event)
         book_record(engine, event, &event->after, -1);
 }
 
+void accounts_drop(struct engine_event *event, struct holder *holder)
+{
+    const struct usage_record none = {.group = holder->group, .id = holder->id};
+
+    change_of(event, holder)->after = none;
+    set_record(holder, &none);
+}
+
+int accounts_prepare_revert(struct engine *engine, const struct engine_event *event)
+{
+    for (uint32_t i = 0; i < event->usage_count; i++) {
+        if (!accounts_get(engine, event->usage[i].before.group, event->usage[i].before.id))
+            return -ENOMEM;
+    }
+    return event->before.id && event->kind != EVENT_NOTE ? accounts_prepare(engine, &event->before)
+                                                         : 0;
+}
+
 void accounts_revert(struct engine *engine, const struct engine_event *event)
 {
     engine->accounts.total_known = false;

@@ -132,6 +132,8 @@ int admission_bytes(const struct engine *engine, const struct call *call, uint32
         return refuse(REFUSED_INVALID, call->why,
                       "The amount is less than one byte of gpu%" PRIu32 "; request more.", device);
     int r = admission_fraction(engine, call, device, bytes);
+    if (!r)
+        r = compute_check_policy(engine, call, request->share);
     if (r)
         return r;
     *ret_bytes = bytes;

@@ -72,10 +72,12 @@ static int check_present(const struct engine *engine, const struct call *call,
 }
 
 static int resize_share(struct engine *engine, const struct call *call,
-                        const struct partition *partition, const struct share *share,
-                        uint64_t bytes)
+                        const struct partition *partition, const struct partition *wanted,
+                        uint32_t index)
 {
+    const struct share *share = &partition->shares[index];
     uint64_t memory = admission_memory(engine, share->device), room;
+    uint64_t bytes = wanted->shares[index].memory_bytes;
     if (bytes <= share->memory_bytes)
         return 0;
     int r = check_present(engine, call, partition, share);
@@ -87,43 +89,37 @@ static int resize_share(struct engine *engine, const struct call *call,
     room = admission_free(engine, share->device,
                           call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
                           partition->end_ns, share->memory_bytes);
-    if (bytes <= room) {
-        struct share larger = *share;
-        larger.memory_bytes = bytes;
-        return compute_check(engine, call, &larger, share,
+    if (bytes <= room)
+        return compute_check(engine, call, &wanted->shares[index], share,
                              call->now_ns > partition->start_ns ? call->now_ns
                                                                 : partition->start_ns,
                              partition->end_ns);
-    }
-    struct partition wanted = *partition;
-    for (uint32_t i = 0; i < wanted.share_count; i++)
-        wanted.shares[i].memory_bytes = bytes;
     return refuse(REFUSED_NO_SPACE, call->why,
                   ADMISSION_NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for p%" PRIu64
                                      ", it can have at most %s (%s) until its end%s.",
                   admission_share_words(bytes, memory).text, share->device,
                   admission_size_words(bytes, room).text, partition->id,
                   admission_share_words(room, memory).text, admission_size_words(room, bytes).text,
-                  again_words(engine, call, &wanted).text);
+                  again_words(engine, call, wanted).text);
 }
 
 int admission_resize(struct engine *engine, const struct call *call,
-                     const struct partition *partition, uint64_t bytes)
+                     const struct partition *partition, const struct partition *wanted)
 {
+    bool grows = false, none = false;
     int r = 0;
 
-    if (bytes == 0)
+    for (uint32_t i = 0; i < wanted->share_count; i++)
+        none = none || wanted->shares[i].memory_bytes == 0;
+    if (none)
         return refuse(REFUSED_INVALID, call->why,
                       "A partition has at least one byte; to release p%" PRIu64 ", remove it.",
                       partition->id);
-    struct partition wanted = *partition;
-    bool grows = false;
     for (uint32_t i = 0; !r && i < partition->share_count; i++) {
-        r = resize_share(engine, call, partition, &partition->shares[i], bytes);
-        grows = grows || bytes > partition->shares[i].memory_bytes;
-        wanted.shares[i].memory_bytes = bytes;
+        r = resize_share(engine, call, partition, wanted, i);
+        grows = grows || wanted->shares[i].memory_bytes > partition->shares[i].memory_bytes;
     }
-    return r || !grows ? r : admission_limit(engine, call, &wanted);
+    return r || !grows ? r : admission_limit(engine, call, wanted);
 }
 
 /* The moment until which a share has room beyond the end of its partition. */

@@ -38,6 +38,8 @@ int engine_suggest(const struct engine *engine, const struct call *call,
 {
     const struct request *request = creation->request;
     struct suggest_site *sites = calloc(engine->device_count + (size_t)1, sizeof(*sites));
+    struct quota_holder stand_in;
+    struct quota_scope scope;
     struct suggest suggest = {.sites = sites,
                               .take = terms && terms->gpus > 1 ? terms->gpus : 1,
                               .start_ns = terms && terms->fixed ? terms->start_ns : call->now_ns};
@@ -51,6 +53,9 @@ int engine_suggest(const struct engine *engine, const struct call *call,
             sites[suggest.site_count++] =
                 (struct suggest_site){&device->timeline, device->device.memory_bytes};
     }
+    accounts_scope(engine, creation->owner_uid, request->quota_group, &stand_in, &scope);
+    if (!call->caller->admin)
+        suggest.scope = &scope;
     uint32_t most_ppm = call->caller->admin ? 1000000 : engine->policy.max_fraction_ppm;
     int64_t most_ns = request->duration_ns;
 

@@ -26,7 +26,8 @@ static int64_t time_of(const struct engine *engine, const struct share *share)
 
     if (share->compute_ppm == 0)
         return (int64_t)share->memory_bytes;
-    return (int64_t)((uwide)memory * share->compute_ppm / 1000000);
+    int64_t part = (int64_t)((uwide)memory * share->compute_ppm / 1000000);
+    return part ? part : 1;
 }
 
 static int64_t amount_of(const struct engine *engine, const struct share *share, uint32_t kind)
@@ -64,9 +65,8 @@ static void put(struct engine *engine, struct entry *entry, const struct partiti
     const struct share *share = &where->shares[i];
 
     if (counts(engine, share->device, kind))
-        timeline_add(&engine->devices[share->device].beside[kind], &entry->beside[i].of[kind].start,
-                     &entry->beside[i].of[kind].end, where->id, where->start_ns, where->end_ns,
-                     amount_of(engine, share, kind));
+        timeline_add(&engine->devices[share->device].beside[kind], &entry->beside[i].of[kind],
+                     where->id, where->start_ns, where->end_ns, amount_of(engine, share, kind));
 }
 
 static void take(struct engine *engine, struct entry *entry, const struct partition *where,
@@ -75,8 +75,7 @@ static void take(struct engine *engine, struct entry *entry, const struct partit
     uint32_t device = where->shares[i].device;
 
     if (counts(engine, device, kind))
-        timeline_remove(&engine->devices[device].beside[kind], &entry->beside[i].of[kind].start,
-                        &entry->beside[i].of[kind].end);
+        timeline_remove(&engine->devices[device].beside[kind], &entry->beside[i].of[kind]);
 }
 
 void compute_put_in(struct engine *engine, struct entry *entry, const struct partition *where)
@@ -233,6 +232,20 @@ int compute_check(const struct engine *engine, const struct call *call, const st
                   "with share=N.",
                   share->device, share->compute_ppm ? "" : "with so much memory go ", asked,
                   share->compute_ppm ? "was asked for" : "of the time", left, when);
+}
+
+int compute_check_policy(const struct engine *engine, const struct call *call, uint32_t ppm)
+{
+    char asked[16], limit[16];
+
+    if (call->caller->admin || ppm <= engine->policy.max_fraction_ppm)
+        return 0;
+    sharing_mode_share_text(ppm, asked, sizeof(asked));
+    sharing_mode_share_text(engine->policy.max_fraction_ppm, limit, sizeof(limit));
+    return refuse(REFUSED_INVALID, call->why,
+                  "%s per cent of the time exceeds the limit for one partition; at most %s is "
+                  "allowed.",
+                  asked, limit);
 }
 
 /* -- modes ------------------------------------------------------------------------------ */

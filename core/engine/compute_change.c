@@ -39,6 +39,8 @@ int engine_set_compute(struct engine *engine, const struct call *call, uint64_t 
 
     if (!r && ppm > 1000000)
         r = refuse(REFUSED_INVALID, call->why, "At most 100 per cent can go to p%" PRIu64 ".", id);
+    if (!r && ppm > entry->partition.shares[0].compute_ppm)
+        r = compute_check_policy(engine, call, ppm);
     if (!r)
         r = plan_finish(engine, call->now_ns);
     if (!r && ppm)

@@ -11,7 +11,7 @@
  *   ending.c      how partitions end, and the warning before
  *   expiry.c      ends and warnings that become due
  *   compute.c     shares of a device's time, and slots; sharing_mode.c, how it is shared
- *   arrival.c     reservations that were not used yet
+ *   arrival.c     reservations that were not used yet; arrival_use.c, that they are
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
  *   journal.c     events, in order; revert.c undoes them
  *   index.c       live partitions, in all orders

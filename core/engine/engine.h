@@ -198,8 +198,11 @@ int engine_check_release(const struct engine *engine, const struct call *call, u
 int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* End the partitions tied to the open file `hold`, also those that wait. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
-/* Set the size of each share of a partition. Growing needs free memory until the partition's
- * end. What waits keeps its place; if it needs less, it can start earlier. */
+/* Set the size of each share of a partition: an amount of each device, or bytes. Growing needs free
+ * memory until the partition's end. What waits keeps its place; if it needs less, it can start
+ * earlier. */
+int engine_resize_to(struct engine *engine, const struct call *call, uint64_t id,
+                     const struct amount *amount);
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
 /* Suspend a partition now, as at the end of its lease: its on_expiry must be `suspend`. Also for
  * one that is being resumed. */
@@ -264,11 +267,11 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 int engine_suspend_measured(struct engine *engine, int64_t now_ns, uint64_t id, uint64_t bytes,
                             uint32_t count);
 /* They have left it, and are stopped. */
-int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns);
 /* They are back, and run. */
-int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns);
 /* They could not come back, and are stopped as before: it is suspended for as long as at first. */
-int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id, const char *why);
 /* It cannot be suspended, or resumed: end it, and its processes like this (ON_EXPIRY_TERM or
  * ON_EXPIRY_KILL). */
 int engine_suspend_end(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t on_expiry);
@@ -323,7 +326,7 @@ const struct partition *engine_next_on_device(const struct engine *engine, uint3
                                               uint64_t after_id);
 const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
                                             uint64_t after_id);
-/* Number of partitions that a user holds, and their total bytes. O(log n). */
+/* Number of partitions that a user holds, and the bytes of those that have started. O(log n). */
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes);
 /* Return how many of a user's partitions have this id or a higher one. */

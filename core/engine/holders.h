@@ -2,7 +2,8 @@
 /*
  * Internals of accounts.h: holders and what they are charged. accounts.c keeps them,
  * accounts_setting.c sets their limits, accounts_pending.c counts what waits, accounts_usage.c
- * books what was used, accounts_check.c decides, accounts_query.c tells.
+ * books what was used, accounts_drop.c drops what does not count any more, accounts_check.c
+ * decides, accounts_query.c tells.
  */
 #ifndef CHRONOS_ENGINE_HOLDERS_H
 #define CHRONOS_ENGINE_HOLDERS_H
@@ -11,7 +12,7 @@
 
 struct entry;
 
-/* An account, or a group with a quota. Not freed before the engine once it has used anything. */
+/* An account, or a group with a quota. Freed when it has used nothing that still counts. */
 struct holder {
     struct avl_node node; /* group, id */
     bool group;
@@ -28,22 +29,34 @@ struct holder {
     bool known;
     int64_t known_ns;
     uwide known_usage;
-    struct avl series; /* charges of what waits and belongs to one: series, id */
+    struct avl series; /* what waits and belongs to one: series, id */
+};
+
+/* What waits and belongs to a series, for one of its holders (accounts_pending.c). */
+struct pending {
+    struct avl_node by_series; /* series, id; unused if the series is 0 */
+    uint64_t series, id;
 };
 
 /* What a holder is charged for a partition. */
 struct charge {
     struct holder *holder; /* NULL: it is not charged */
     struct quota_charge quota;
-    struct avl_node by_series; /* in the holder's series; unused if series is 0 */
-    uint64_t series;           /* while it waits */
+};
+
+/* Where a walk through all holders is. All zero: before the first. */
+struct holder_cursor {
+    bool begun, group;
+    uint32_t id;
 };
 
 /* All holders of an engine, and what they have in common. */
 struct accounts {
     struct avl holders;
-    struct quota_limits defaults; /* set for users without a limit of their own */
-    struct quota_limits standard; /* of users for whom not even these are set */
+    struct holder_cursor done, idle; /* accounts_drop.c */
+    bool any_idle;                   /* some may be for nothing */
+    struct quota_limits defaults;    /* set for users without a limit of their own */
+    struct quota_limits standard;    /* of users for whom not even these are set */
     int64_t origin_ns;
     const struct quota_calendar *calendar;
     engine_holder_name_fn *name; /* NULL: numbers */
@@ -72,6 +85,12 @@ struct holder *accounts_get(struct engine *engine, bool group, uint32_t id);
 int accounts_prepare(struct engine *engine, const struct partition *partition);
 /* Free the holders of a partition that was not granted, unless they are for something else. */
 void accounts_forget(struct engine *engine, const struct partition *partition);
+/* Free a holder that is for nothing. */
+void accounts_forget_idle(struct engine *engine, struct holder *holder);
+static inline bool accounts_has_used(const struct holder *holder)
+{
+    return holder->booked || holder->quota.day.ppm_ns || holder->quota.week.ppm_ns;
+}
 /* What a partition counts, in millionths of a device. */
 uint64_t accounts_ppm(const struct engine *engine, const struct partition *partition);
 /* Charge an entry to its holders, or take it back: what is promised, not what was used. */
@@ -81,6 +100,8 @@ void accounts_remove(struct engine *engine, struct entry *entry);
 bool accounts_frees(const struct partition *before, const struct partition *after);
 /* Whether two records of a partition are charged alike. */
 bool accounts_alike(const struct partition *a, const struct partition *b);
+/* The limits in force for a holder. */
+struct quota_limits accounts_limits_of(const struct engine *engine, const struct holder *holder);
 struct fairshare_scale accounts_scale(const struct engine *engine);
 /* Put the limits that were set in force for a holder; for all, since the limits of those without
  * their own have changed. */
@@ -110,10 +131,10 @@ void accounts_set_limit(struct engine *engine, const char *key, const char *valu
 /* -- accounts_pending.c -------------------------------------------------------- */
 
 void accounts_init_pending(struct holder *holder);
-/* Count a charge with a holder as pending, or no longer: a series once. It must have the partition
- * already, or still. */
-void accounts_add_pending(struct charge *charge, uint64_t series);
-void accounts_remove_pending(struct charge *charge);
+/* Count a partition as pending, or no longer: a series once. `node` is its own for this holder. */
+void accounts_add_pending(struct holder *holder, struct pending *node,
+                          const struct partition *partition);
+void accounts_remove_pending(struct holder *holder, struct pending *node);
 /* Whether an occurrence of this series is pending, so that others do not count. */
 bool accounts_has_pending(const struct holder *holder, uint64_t series);
 /* An entry frees some of what its holders may have: what waits of theirs may have room now, on any
@@ -124,9 +145,14 @@ void accounts_freed(struct engine *engine, const struct entry *entry);
 
 /* Whether events of this kind can change what was used: they have room for that. */
 bool accounts_may_book(enum event_kind kind);
-#define ACCOUNTS_CHANGES_MAX 4 /* user and group, before and after */
+#define ACCOUNTS_DROPS_MAX   2 /* records that are dropped with an event */
+#define ACCOUNTS_CHANGES_MAX 6 /* user and group, before and after, and these */
 /* Book what was used of `before` until the event, and that `after` counts from then on. */
 void accounts_book(struct engine *engine, struct engine_event *event);
+/* Drop a record that is done with, as part of an event. */
+void accounts_drop(struct engine_event *event, struct holder *holder);
+/* Make the holders that reverting an event needs. 0 or -ENOMEM. */
+int accounts_prepare_revert(struct engine *engine, const struct engine_event *event);
 /* Undo it. */
 void accounts_revert(struct engine *engine, const struct engine_event *event);
 /* Usage of an account now. */
@@ -138,6 +164,13 @@ void accounts_refresh(struct engine *engine);
  * changes. */
 int accounts_change_half_life(struct engine *engine, struct engine_event *event,
                               int64_t half_life_ns);
+
+/* -- accounts_drop.c ------------------------------------------------------------ */
+
+/* Drop records that are done with, as part of an event that has booked something. */
+void accounts_drop_done(struct engine *engine, struct engine_event *event);
+/* Free holders that are for nothing. Call it while no change is being made. */
+void accounts_free_idle(struct engine *engine);
 
 /* -- accounts_check.c --------------------------------------------------------- */
 
@@ -152,6 +185,10 @@ int accounts_check_waits(struct engine *engine, const struct call *call,
 /* Check that a new owner can have the rest of a partition. Binds administrators, too. */
 int accounts_check_owner(struct engine *engine, const struct call *call, const struct entry *entry,
                          uint32_t uid);
+/* Set the scope of the quotas of a user and a group (0: none); `stand_in` is for a user who has
+ * none of their own yet. */
+void accounts_scope(const struct engine *engine, uint32_t uid, uint32_t gid,
+                    struct quota_holder *stand_in, struct quota_scope *scope);
 /* Whether a place for this partition is limited by a quota. */
 bool accounts_limit(const struct engine *engine, const struct partition *partition);
 /* The first moment >= from_ns at which the quotas allow `ppm` for a partition; ENGINE_FOREVER if

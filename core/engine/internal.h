@@ -28,16 +28,24 @@ enum beside {
 
 /* A share's nodes on these timelines. */
 struct beside_points {
-    struct {
-        struct timeline_point start, end;
-    } of[BESIDES];
+    struct timeline_promise of[BESIDES];
 };
 
 /* A share's nodes on its device: by id, and on the timeline. */
 struct place {
     struct entry *entry;
     struct avl_node by_device; /* by id */
-    struct timeline_point start, end;
+    struct timeline_promise promise;
+};
+
+/* What few partitions have: those tied to an open file, in a group's quota, or reserved. */
+struct extra {
+    struct entry *entry;
+    struct avl_node by_hold;    /* hold, id; unused if hold is 0 */
+    struct avl_node by_arrival; /* arrival_ns, id; only while its user is awaited */
+    int64_t arrival_ns;         /* since when that is so, as this engine noticed it */
+    struct charge group_charge; /* unused without a group that has it in its quota */
+    struct pending pending;     /* of the group */
 };
 
 /* A live partition and its nodes in all indexes. */
@@ -45,17 +53,14 @@ struct entry {
     struct partition partition;
     struct guests *guests;        /* owned; NULL: it never had any */
     struct waiter *waiter;        /* owned; NULL: it has not waited */
+    struct extra *extra;          /* owned; NULL: it has nothing of that */
     struct avl_node by_id;        /* of all */
     struct avl_node by_user;      /* uid, id */
     struct avl_node by_account;   /* account, uid, id */
-    struct avl_node by_hold;      /* hold, id; unused if hold is 0 */
     struct avl_node by_end;       /* end_ns, id */
     struct avl_node by_warning;   /* due time, id; only while a warning is pending */
-    struct avl_node by_arrival;   /* arrival_ns, id; only while its user is awaited */
-    int64_t arrival_ns;           /* since when that is so, as this engine noticed it */
     uint32_t account;             /* the account of its owner */
     struct charge charge;         /* of the account */
-    struct charge *group_charge;  /* owned; NULL: no group has it in its quota */
     struct beside_points *beside; /* owned, one per share; NULL: nothing beside memory counts */
     /* sums over the subtree below by_account */
     uint32_t held_count, held_guests;
@@ -144,6 +149,11 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
 /* The same for one that waits; its devices can change. */
 void index_move(struct engine *engine, struct entry *entry, const struct partition *partition,
                 const struct waiting *waiting);
+/* What a group is charged for it; NULL: none has it in its quota. */
+static inline struct charge *index_group_charge(const struct entry *entry)
+{
+    return entry->partition.quota_group ? &entry->extra->group_charge : NULL;
+}
 struct entry *index_find(const struct engine *engine, uint64_t id);
 /* The first entry after (hold, id) tied to the same open file. */
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
@@ -217,7 +227,7 @@ struct admission_choice {
 void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
                       uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
 int admission_resize(struct engine *engine, const struct call *call,
-                     const struct partition *partition, uint64_t bytes);
+                     const struct partition *partition, const struct partition *wanted);
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
                   int64_t end_ns);
 
@@ -239,6 +249,8 @@ bool compute_fits(const struct engine *engine, const struct share *share, const 
 /* The same, or a refusal with the reason. */
 int compute_check(const struct engine *engine, const struct call *call, const struct share *share,
                   const struct share *own, int64_t from_ns, int64_t until_ns);
+/* Check a share of the time against config/max_fraction, which bounds both for one partition. */
+int compute_check_policy(const struct engine *engine, const struct call *call, uint32_t ppm);
 /* Whether a setting is about how a device is shared. */
 bool compute_is_setting(const char *key);
 /* Check the value of such a setting, and find the one to store. */
@@ -352,7 +364,7 @@ bool suspend_is_due(const struct engine *engine, const struct partition *partiti
 int suspend_check_changes(const struct call *call, const struct partition *partition,
                           const char *what);
 /* Suspend `entry`; `event` is an EVENT_SUSPENDING. */
-void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry);
+void suspend_lease(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 /* -- expiry.c -------------------------------------------------------------- */
 

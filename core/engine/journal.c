@@ -28,6 +28,7 @@ void journal_append(struct engine *engine, struct engine_event *event)
     event->account = event->after.id ? accounts_of(engine, event->after.uid) : 0;
     event->next = NULL;
     accounts_book(engine, event);
+    accounts_drop_done(engine, event);
     engine->queue.pass.listed = false;
     if (engine->last_event)
         engine->last_event->next = event;

@@ -126,38 +126,59 @@ static void freed(struct engine *engine, const struct entry *entry, int64_t from
         queue_mark_itself(engine, entry);
 }
 
+/* Set the shares of a record to this amount of each device. *ret_more, *ret_less: some get more or
+ * less. */
+static void set_amount(const struct engine *engine, const struct amount *amount,
+                       struct partition *partition, bool *ret_more, bool *ret_less)
+{
+    *ret_more = *ret_less = false;
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        struct share *share = &partition->shares[i];
+        uint64_t bytes = units_amount_bytes(amount, admission_memory(engine, share->device));
+
+        *ret_more = *ret_more || bytes > share->memory_bytes;
+        *ret_less = *ret_less || bytes < share->memory_bytes;
+        share->memory_bytes = bytes;
+    }
+}
+
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes)
 {
+    return engine_resize_to(engine, call, id, &(struct amount){.bytes = bytes});
+}
+
+int engine_resize_to(struct engine *engine, const struct call *call, uint64_t id,
+                     const struct amount *amount)
+{
     struct entry *entry = NULL;
-    bool changes = false;
+    struct partition after;
+    bool grows, frees;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r)
         r = suspend_check_changes(call, &entry->partition, "size");
-    if (!r && bytes > entry->partition.shares[0].memory_bytes)
+    if (r)
+        return r;
+    after = entry->partition;
+    set_amount(engine, amount, &after, &grows, &frees);
+    if (grows)
         r = drain_check_more(engine, call, &entry->partition, "made larger");
     if (!r)
         r = plan_finish(engine, call->now_ns);
-    if (!r)
-        r = admission_resize(engine, call, &entry->partition, bytes);
     if (r)
         return r;
-    bool frees = false;
-    struct partition after = entry->partition;
-    for (uint32_t i = 0; i < after.share_count; i++) {
-        changes = changes || after.shares[i].memory_bytes != bytes;
-        frees = frees || after.shares[i].memory_bytes > bytes;
-        after.shares[i].memory_bytes = bytes;
-    }
-    if (!changes)
-        return 0;
+    after = entry->partition; /* finishing the plan can have moved it */
+    set_amount(engine, amount, &after, &grows, &frees);
+    r = admission_resize(engine, call, &entry->partition, &after);
+    if (r || (!grows && !frees))
+        return r;
     if (accounts_ppm(engine, &after) > accounts_ppm(engine, &entry->partition))
         r = accounts_check(engine, call, &after, priority_of(entry), entry);
     if (r)
         return r;
     /* One that waits, or will again, is asked for with what it has then. */
     struct waiting waiting = entry->waiter ? entry->waiter->record : (struct waiting){0};
-    waiting.amount = (struct amount){.bytes = bytes};
+    waiting.amount = *amount;
     admission_bar(engine, call, &waiting);
     r = operations_change(engine, entry, EVENT_RESIZED, call, &after,
                           entry->waiter ? &waiting : NULL);

@@ -120,6 +120,14 @@ static inline bool partition_holds(const struct partition *partition)
     return partition->state != PARTITION_SUSPENDED || partition->suspend_stage == SUSPEND_RETURNING;
 }
 
+/* The sum of what it has now: nothing while it waits or is suspended. */
+static inline uint64_t partition_held_bytes(const struct partition *partition)
+{
+    return partition->state == PARTITION_PENDING || !partition_holds(partition)
+               ? 0
+               : partition_bytes(partition);
+}
+
 /* The word for an enum partition_state, such as "active", or "unknown". */
 const char *partition_state_text(uint32_t state);
 

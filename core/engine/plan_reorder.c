@@ -12,8 +12,7 @@
 
 #include <errno.h>
 
-#define ROUNDS_MAX  8
-#define REORDER_MAX 1000
+#define ROUNDS_MAX 8
 
 int64_t plan_promise(const struct engine *engine, int64_t start_ns, int64_t now_ns)
 {
@@ -28,7 +27,7 @@ static int list(struct engine *engine, int64_t now_ns)
 {
     struct reorder *reorder = &engine->queue.reorder;
     struct pass *pass = &engine->queue.pass;
-    uint64_t most = engine->policy.reorder < REORDER_MAX ? engine->policy.reorder : REORDER_MAX;
+    uint64_t most = engine->policy.reorder;
     struct queue_turn *turn = NULL;
     int r = 0;
 

@@ -244,6 +244,9 @@ static int check(const struct policy *policy, const struct policy_row *row,
     bool low = row->offset == offsetof(struct policy, min_duration_ns);
     char limit[32];
 
+    if (policy->reorder > POLICY_REORDER_MAX)
+        return INVALID(value, "The setting %s is a number from 1 to %d.", row->name,
+                       POLICY_REORDER_MAX);
     if (policy->min_duration_ns <= policy->max_duration_ns)
         return 0;
     units_duration_text(low ? policy->max_duration_ns : policy->min_duration_ns, limit,

@@ -20,6 +20,7 @@ enum policy_watchdog {
     POLICY_WATCHDOG_WARN,
     POLICY_WATCHDOG_END,
 };
+#define POLICY_REORDER_MAX 1000 /* a pass puts no more in order at once */
 /* config/placement: enum placement_rule */
 enum policy_preempt { POLICY_PREEMPT_OFF, POLICY_PREEMPT_END };
 enum policy_suspend { POLICY_SUSPEND_OFF, POLICY_SUSPEND_ON };

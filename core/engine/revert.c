@@ -47,7 +47,7 @@ static struct entry *new_entry(const struct engine *engine, const struct engine_
     return entry;
 }
 
-static bool revert_prepare(const struct engine *engine, struct revert *revert,
+static bool revert_prepare(struct engine *engine, struct revert *revert,
                            const struct engine_event *events)
 {
     size_t count = 0;
@@ -61,6 +61,8 @@ static bool revert_prepare(const struct engine *engine, struct revert *revert,
         return false;
     for (const struct engine_event *event = events; event; event = event->next) {
         revert->events[revert->count++] = event;
+        if (accounts_prepare_revert(engine, event))
+            return false;
         if (event_kind_is_end(event->kind)) {
             struct entry *entry = new_entry(engine, event);
 

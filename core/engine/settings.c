@@ -21,7 +21,7 @@ static int compare_keys(const struct avl_node *a, const struct avl_node *b)
     return strcmp(entry_of(a)->key, entry_of(b)->key);
 }
 
-static const struct avl_kind kind_setting = {compare_keys, NULL};
+static const struct avl_kind kind_setting = {.compare = compare_keys};
 
 void settings_init(struct engine *engine)
 {
@@ -122,6 +122,10 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
     char canonical[ENGINE_VALUE_MAX];
     struct refusal why;
 
+    /* More was accepted once, and counted as that. */
+    if (strcmp(key, CONFIG "reorder") == 0 && strlen(value) > 3 &&
+        strspn(value, "0123456789") == strlen(value))
+        value = "1000";
     if (evaluate(engine, key, value, &policy, canonical, &why))
         return -EINVAL;
     struct setting_entry *spare = calloc(1, sizeof(*spare));

@@ -15,7 +15,8 @@ struct quota_spent {
     wide ppm_ns;
 };
 
-/* What a holder has used, apart from what its present partitions say. */
+/* What a holder has used, apart from what its present partitions say. All zero but for whose it is:
+ * there is no record. */
 struct usage_record {
     bool group;
     uint32_t id;   /* account, or gid */
@@ -23,6 +24,12 @@ struct usage_record {
     wide booked;
     struct quota_spent day, week;
 };
+
+static inline bool usage_record_is_set(const struct usage_record *record)
+{
+    return record->epoch || record->booked || record->day.window || record->day.ppm_ns ||
+           record->week.window || record->week.ppm_ns;
+}
 
 /* A change of one, with an event. */
 struct usage_change {

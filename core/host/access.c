@@ -2,6 +2,7 @@
 /* Control access to device nodes; see access.h. */
 #include "access.h"
 #include "holders.h"
+#include "host.h"
 #include "node_scan.h"
 
 #include "core/base/fd.h"
@@ -34,6 +35,7 @@ struct access {
     struct access_start start;
     struct devacl *devacl; /* NULL: not opened yet, or opening failed */
     bool on, dirty;
+    bool has_nodes;      /* some device can have any */
     int64_t scan_ns;     /* when to find the nodes again; INT64_MAX: never */
     int64_t reported_ns; /* when a change by others was reported last; 0: never */
     int watch_fd;
@@ -57,6 +59,9 @@ int access_new(const struct access_start *start, struct access **ret_access)
         return -ENOMEM;
     }
     access->start = *start;
+    for (uint32_t i = 0; i < start->device_count; i++) /* the others are simulated, or processors */
+        access->has_nodes |=
+            start->devices[i].pci[0] || !strncmp(start->devices[i].uuid, "GPU-", 4);
     access->scan_ns = INT64_MAX;
     access->watch_fd = -1;
     access->scan =
@@ -312,8 +317,9 @@ void access_step(struct access *access, int64_t now_ns)
     if (access->on) {
         restrict_nodes(access, now_ns, scan);
     } else {
-        access->watch_fd = fd_close(access->watch_fd);
         release_nodes(access, now_ns);
+        if (scan && access->has_nodes) /* for those who ask which there are */
+            find_nodes(access, now_ns);
     }
 }
 
@@ -330,6 +336,21 @@ int access_fd(const struct access *access)
 bool access_restricts(const struct access *access, uint32_t device)
 {
     return device < access->start.device_count && access->restricted[device];
+}
+
+void access_print_nodes(const struct access *access, uint32_t device, char *ret_paths)
+{
+    size_t used = 0;
+    ret_paths[0] = '\0';
+    for (size_t i = 0; access->found && i < access->nodes->count; i++) {
+        const struct scanned_node *node = &access->nodes->node[i];
+        const size_t length = strlen(node->path);
+        if (!scanned_node_has(node, device) || strchr(node->path, ' ') ||
+            used + length + 2 > HOST_NODES_MAX)
+            continue;
+        used += (size_t)snprintf(ret_paths + used, HOST_NODES_MAX - used, "%s%s", used ? " " : "",
+                                 node->path);
+    }
 }
 
 bool access_is_full(const struct access *access)

@@ -49,6 +49,9 @@ int access_fd(const struct access *access);
 
 /* Return whether only holders can open the nodes of a device now. */
 bool access_restricts(const struct access *access, uint32_t device);
+/* Print the paths of the nodes of a device as they were found last, with a blank between, each
+ * whole or not at all; of HOST_NODES_MAX bytes. */
+void access_print_nodes(const struct access *access, uint32_t device, char *ret_paths);
 /* Return whether as many accounts hold partitions as the lists of nodes can name. */
 bool access_is_full(const struct access *access);
 /* Return why nodes are not restricted as configured: one message, or "". */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct keeper {
     uint64_t parting; /* the partition whose processes `part` parts; 0: none */
     bool again;       /* the mode was set while a child was at work */
     bool missing;     /* its processes have been parted, and not asked about since */
+    bool parted;      /* clients have gone because they were parted, since the last report */
     int64_t next_ns;
 };
 
@@ -133,13 +135,26 @@ static void end(struct task *task, bool kills)
 
 /* -- keeping --------------------------------------------------------------------------- */
 
-/* All clients of a server that is gone have lost what they had on the device. */
+/* A server can also go when all its clients have ended. */
+static bool has_living_client(const struct sharing_report *report)
+{
+    for (uint32_t i = 0; i < report->client_count; i++)
+        if (kill(report->clients[i], 0) == 0 || errno == EPERM)
+            return true;
+    return false;
+}
+
+/* The clients of a server that is gone have lost what they had on the device. */
 static void note_fault(struct modes *modes, uint32_t device, const struct sharing_report *was)
 {
-    const struct sharing_report *now = &modes->keepers[device].report;
+    struct keeper *keeper = &modes->keepers[device];
+    const struct sharing_report *now = &keeper->report;
+    bool parted = keeper->parted;
     char details[64];
 
-    if (!was->server || !was->client_count || was->server == now->server)
+    keeper->parted = keeper->part.begun_ns > 0;
+    if (!was->server || was->server == now->server || parted || keeper->parted ||
+        !has_living_client(was))
         return;
     snprintf(details, sizeof(details), "server=%" PRId32 " clients=%" PRIu32, was->server,
              was->client_count);
@@ -228,6 +243,7 @@ static void look_at_parting(struct keeper *keeper, int64_t now_ns)
     if (length == -EINPROGRESS && !late)
         return;
     end(&keeper->part, late);
+    keeper->parted = true;
     keeper->missing = true;
 }
 

@@ -6,8 +6,6 @@
 #include "core/base/array.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 static const struct sharing_mode_adapter *const adapters[] = {&sharing_mps};
 
@@ -48,19 +46,4 @@ int sharing_part(const struct sharing_device *device, const struct sharing_mode 
             return adapters[i]->part(device, pid);
     }
     return 0;
-}
-
-bool sharing_directory(const char *root, const char *uuid, char ret_path[static SHARING_PATH_MAX])
-{
-    size_t length = strlen(uuid);
-
-    if (length == 0 || strspn(uuid, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                    "0123456789-") != length)
-        return false;
-    return snprintf(ret_path, SHARING_PATH_MAX, "%s/%s", root, uuid) < SHARING_PATH_MAX;
-}
-
-void sharing_mps_pipe(const char *directory, char *ret_path, size_t size)
-{
-    snprintf(ret_path, size, "%s/pipe", directory);
 }

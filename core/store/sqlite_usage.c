@@ -48,15 +48,17 @@ static void make_value(char value[VALUE_MAX], const struct usage_record *record)
 
 int sqlite_usage_put(struct sqlite_store *store, const struct engine_event *event)
 {
-    sqlite3_stmt *statement = store->statements[SQL_SETTING_PUT];
     int r = SQLITE_OK;
     for (uint32_t i = 0; r == SQLITE_OK && i < event->usage_count; i++) {
+        const struct usage_record *after = &event->usage[i].after;
+        enum statement which = usage_record_is_set(after) ? SQL_SETTING_PUT : SQL_SETTING_DELETE;
         char key[KEY_MAX], value[VALUE_MAX];
-        make_key(key, &event->usage[i].after);
-        make_value(value, &event->usage[i].after);
-        sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
-        sqlite3_bind_text(statement, 2, value, -1, SQLITE_STATIC);
-        r = sqlite_run(store, SQL_SETTING_PUT);
+        make_key(key, after);
+        make_value(value, after);
+        sqlite3_bind_text(store->statements[which], 1, key, -1, SQLITE_STATIC);
+        if (which == SQL_SETTING_PUT)
+            sqlite3_bind_text(store->statements[which], 2, value, -1, SQLITE_STATIC);
+        r = sqlite_run(store, which);
     }
     return r;
 }

@@ -4,6 +4,7 @@
 
 #include "core/base/array.h"
 #include "core/base/fd.h"
+#include "core/base/others.h"
 #include "core/engine/engine.h"
 #include "core/engine/policy.h"
 #include "fs/fuse/worker.h"
@@ -35,15 +36,6 @@ struct settings {
 
 /* -- reading ----------------------------------------------------------------- */
 
-/* Whether a file or directory can be changed by others than root and us. Below a directory with the
- * sticky bit they cannot replace what is not theirs. */
-static bool is_others(const struct stat *st)
-{
-    bool owned = st->st_uid == 0 || st->st_uid == geteuid();
-    bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0;
-    return !owned || ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0 && !sticky);
-}
-
 static int refuse_others(const char *path, struct message *message)
 {
     return message_set(-EPERM, message,
@@ -52,32 +44,16 @@ static int refuse_others(const char *path, struct message *message)
                        path);
 }
 
-/* Check all directories above a path without links. */
-static int check_above(const char *path, struct message *message)
-{
-    char part[PATH_MAX];
-    struct stat st;
-    snprintf(part, sizeof(part), "%s", path);
-    for (char *slash; (slash = strrchr(part, '/'));) {
-        slash[slash == part] = '\0';
-        if (stat(part, &st) != 0 || is_others(&st))
-            return refuse_others(part, message);
-        if (part[1] == '\0')
-            return 0;
-    }
-    return -EINVAL;
-}
-
 /* Links could lead elsewhere a moment later. */
 static int check_path(const char *path, struct message *message)
 {
-    char real[PATH_MAX];
+    char real[PATH_MAX], part[PATH_MAX];
     if (!realpath(path, real))
         return message_set(-errno, message, "Cannot read %.300s: %s.", path, strerror(errno));
     if (strcmp(real, path) != 0)
         return message_set(-ELOOP, message,
                            "%.200s is a link or not the shortest path; give %.200s.", path, real);
-    return check_above(path, message);
+    return others_check_above(path, part) ? refuse_others(part, message) : 0;
 }
 
 /* Return the length of the text, or -errno. */
@@ -93,7 +69,7 @@ static int read_text(const char *path, char text[static FILE_MAX + 1], struct me
         r = message_set(-errno, message, "Cannot read %.300s: %s.", path, strerror(errno));
     else if (!S_ISREG(st.st_mode))
         r = message_set(-EINVAL, message, "%.300s is not a regular file.", path);
-    else if (is_others(&st))
+    else if (others_can_change(&st))
         r = refuse_others(path, message);
     while (!r && (more = read(fd, text + length, (size_t)(FILE_MAX + 1 - length))) != 0) {
         length += more > 0 ? more : 0;

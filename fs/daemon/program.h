@@ -12,5 +12,7 @@ int program_find(char *ret_path, int *ret_fd, struct message *message);
  * directory if the program runs there, otherwise where they are installed. "" if it cannot be used.
  */
 void program_find_libraries(const char *program_path, char *ret_opencl_layer, char *ret_cuda_shim);
+/* Find the command `chronos`, in the same places. */
+void program_find_command(const char *program_path, char *ret_command);
 
 #endif

@@ -18,6 +18,7 @@ bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
     struct query query = {.server = fuse_req_userdata(req), .req = req};
     submit_tick(query.server);
     query.server->tree.reader = fuse_req_ctx(req)->pid;
+    query.server->tree.reader_gid = fuse_req_ctx(req)->gid;
     if (!tree_node_from_id(ino, &query.node)) {
         fuse_reply_err(req, ENOENT);
         return false;

@@ -77,6 +77,7 @@ struct server {
     uint64_t join_number;
     struct calendar_windows windows; /* of quotas; filled in again from calendar_until_ns on */
     int64_t calendar_until_ns;
+    int64_t zone_seen_ns;              /* when the time zone was looked at last */
     int timer_fd, clock_fd, signal_fd; /* clock_fd: readable when the wall clock was set */
     int64_t armed_ns;                  /* when the timer fires; ENGINE_FOREVER: not set */
     int64_t record_due_ns;             /* when to record the time and usage next */

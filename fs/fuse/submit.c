@@ -256,8 +256,10 @@ static struct engine_event *take_new(struct server *server)
 {
     struct tree *tree = &server->tree;
     struct engine_event *events = engine_take_events(tree->engine), **last = &events;
-    for (; *last; last = &(*last)->next)
+    for (; *last; last = &(*last)->next) {
+        tree->last_seq = (*last)->seq;
         waits_note(tree, *last);
+    }
     if (waits_is_news(tree)) {
         note_passes(tree);
         *last = engine_take_events(tree->engine);

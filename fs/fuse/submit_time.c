@@ -8,11 +8,16 @@
 #include "server.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/timerfd.h>
+#include <time.h>
 
 /* The two clocks run at the same rate: a larger difference is a step of the wall clock, a smaller
  * one the time between the two reads. */
-#define STEP_NS NS_PER_MS
+#define STEP_NS  NS_PER_MS
+#define ZONE_NS  NS_PER_SECOND
+#define ZONE_MAX 16
 /* How far the wall clock may go from where it was until appointments are compared with it. */
 #define DRIFT_NS (NS_PER_SECOND / 2)
 
@@ -25,6 +30,22 @@ void submit_set_calendar(struct server *server)
     server->calendar_until_ns = server->windows.week_ns[CALENDAR_WEEKS / 2];
 }
 
+/* Return whether local time is another since the last look, at most once in ZONE_NS: libc looks at
+ * /etc/localtime again, unless TZ says where local time is. */
+static bool zone_changed(struct server *server)
+{
+    char before[2][ZONE_MAX];
+    const long west_s = timezone;
+    if (server->tree.now_ns - server->zone_seen_ns < ZONE_NS)
+        return false;
+    server->zone_seen_ns = server->tree.now_ns;
+    for (int i = 0; i < 2; i++)
+        snprintf(before[i], sizeof(before[i]), "%s", tzname[i]);
+    tzset();
+    return timezone != west_s || strncmp(before[0], tzname[0], ZONE_MAX - 1) != 0 ||
+           strncmp(before[1], tzname[1], ZONE_MAX - 1) != 0;
+}
+
 void submit_read_clocks(struct server *server)
 {
     struct tree *tree = &server->tree;
@@ -34,7 +55,7 @@ void submit_read_clocks(struct server *server)
     bool stepped = step_ns > STEP_NS || step_ns < -STEP_NS;
     if (stepped)
         tree->offset_ns = offset_ns;
-    if (stepped || tree->now_ns >= server->calendar_until_ns)
+    if (zone_changed(server) || stepped || tree->now_ns >= server->calendar_until_ns)
         submit_set_calendar(server);
 }
 

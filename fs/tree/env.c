@@ -12,9 +12,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* A path in the tree, or a list of libraries. */
-#define VALUE_MAX (PATH_MAX + 64)
-
 /* -- values ----------------------------------------------------------------------- */
 
 /* Print the value of a variable. False: it is not set in this partition. */
@@ -41,16 +38,16 @@ static void print_place(struct tree *tree, const struct partition *partition, ui
 
 /* A directory for each device, by which shims know it. Those that do not fit are left out: programs
  * get nothing of these devices then. */
-static bool print_directories(struct tree *tree, const struct partition *partition, char *text)
+bool env_print_directories(struct tree *tree, const struct partition *partition, char *text)
 {
     size_t used = 0;
     for (uint32_t i = 0; i < partition->share_count; i++) {
         char place[PATH_MAX + 40];
         print_place(tree, partition, i, place, sizeof(place));
         size_t length = strlen(place);
-        if (used + length + 2 > VALUE_MAX)
+        if (used + length + 2 > ENV_VALUE_MAX)
             break;
-        used += (size_t)snprintf(text + used, VALUE_MAX - used, "%s%s", i ? ":" : "", place);
+        used += (size_t)snprintf(text + used, ENV_VALUE_MAX - used, "%s%s", i ? ":" : "", place);
     }
     return true;
 }
@@ -59,14 +56,14 @@ static bool print_unreachable(struct tree *tree, const struct partition *partiti
 {
     (void)partition;
     bool allow = engine_policy(tree->engine)->unreachable == POLICY_UNREACHABLE_ALLOW;
-    snprintf(text, VALUE_MAX, "%s", allow ? "allow" : "refuse");
+    snprintf(text, ENV_VALUE_MAX, "%s", allow ? "allow" : "refuse");
     return true;
 }
 
 static bool print_opencl_layer(struct tree *tree, const struct partition *partition, char *text)
 {
     (void)partition;
-    snprintf(text, VALUE_MAX, "%s", tree->shared->opencl_layer);
+    snprintf(text, ENV_VALUE_MAX, "%s", tree->shared->opencl_layer);
     return *text;
 }
 
@@ -82,8 +79,8 @@ static bool print_uuids(struct tree *tree, const struct partition *partition, se
     text[0] = '\0';
     for (uint32_t i = 0; i < partition->share_count; i++) {
         const struct gpu_device *device = device_of(tree, partition, i);
-        if (sees(device) && used < VALUE_MAX)
-            used += (size_t)snprintf(text + used, VALUE_MAX - used, "%s%s", used ? "," : "",
+        if (sees(device) && used < ENV_VALUE_MAX)
+            used += (size_t)snprintf(text + used, ENV_VALUE_MAX - used, "%s%s", used ? "," : "",
                                      device->uuid);
     }
     return used > 0;
@@ -99,7 +96,7 @@ static bool print_cuda_shim(struct tree *tree, const struct partition *partition
 {
     if (!print_cuda(tree, partition, text))
         return false;
-    snprintf(text, VALUE_MAX, "%s", tree->shared->cuda_shim);
+    snprintf(text, ENV_VALUE_MAX, "%s", tree->shared->cuda_shim);
     return *text;
 }
 
@@ -116,7 +113,7 @@ static bool print_mps_pipe(struct tree *tree, const struct partition *partition,
     uint32_t device = partition->shares[0].device;
     if (!find_mps(tree, partition) || device >= tree->host_state->device_count)
         return false;
-    snprintf(text, VALUE_MAX, "%s", tree->host_state->device[device].pipe);
+    snprintf(text, ENV_VALUE_MAX, "%s", tree->host_state->device[device].pipe);
     return *text;
 }
 
@@ -129,7 +126,7 @@ static bool print_mps_percentage(struct tree *tree, const struct partition *part
         return false;
     if (mode->percentage && percent > mode->percentage)
         percent = mode->percentage;
-    snprintf(text, VALUE_MAX, "%u", percent ? (unsigned)percent : 1);
+    snprintf(text, ENV_VALUE_MAX, "%u", percent ? (unsigned)percent : 1);
     return true;
 }
 
@@ -143,7 +140,7 @@ static bool print_mps_memory(struct tree *tree, const struct partition *partitio
         return false;
     if (mode->memory_bytes && bytes > mode->memory_bytes)
         bytes = mode->memory_bytes;
-    snprintf(text, VALUE_MAX, "0=%lluM", bytes >> 20 ? (unsigned long long)(bytes >> 20) : 1);
+    snprintf(text, ENV_VALUE_MAX, "0=%lluM", bytes >> 20 ? (unsigned long long)(bytes >> 20) : 1);
     return true;
 }
 
@@ -183,14 +180,14 @@ static bool print_share(struct tree *tree, const struct partition *partition, ch
                                                        : bytes * million / total;
         ppm = part < ppm ? part : ppm;
     }
-    snprintf(text, VALUE_MAX, ppm < million ? "0.%06u" : "1", (unsigned)ppm);
+    snprintf(text, ENV_VALUE_MAX, ppm < million ? "0.%06u" : "1", (unsigned)ppm);
     return ppm > 0;
 }
 
 static bool print_growth(struct tree *tree, const struct partition *partition, char *text)
 {
     bool set = has_frameworks(tree, partition, text);
-    snprintf(text, VALUE_MAX, "true");
+    snprintf(text, ENV_VALUE_MAX, "true");
     return set;
 }
 
@@ -200,7 +197,7 @@ static const struct {
     value_fn *print;
     const char *separators; /* of a list: others' entries stay, behind this one; NULL: no list */
 } variables[] = {
-    {"CHRONOS_PARTITION", print_directories, NULL},
+    {"CHRONOS_PARTITION", env_print_directories, NULL},
     {"CHRONOS_UNREACHABLE", print_unreachable, NULL},
     {"OPENCL_LAYERS", print_opencl_layer, ":"},
     {"LD_PRELOAD", print_cuda_shim, ": "},
@@ -243,7 +240,7 @@ static void print_listed(const char *name, const char *separators, const char *v
 
 void env_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
-    char text[VALUE_MAX];
+    char text[ENV_VALUE_MAX];
     struct refusal why;
     if (waits_check(tree, partition, &why)) { /* sourcing it fails, so nothing runs after && */
         strbuf_print(out, "printf '%%s\\n' '%s' >&2; false\n", why.message);
@@ -271,11 +268,23 @@ void env_print(struct tree *tree, const struct partition *partition, struct strb
 
 /* -- for other programs ----------------------------------------------------------- */
 
+void env_each(struct tree *tree, const struct partition *partition, env_variable_fn *take,
+              void *context)
+{
+    char text[ENV_VALUE_MAX];
+    for (size_t i = 0; i < ARRAY_COUNT(variables); i++)
+        if (variables[i].print(tree, partition, text))
+            take(context, variables[i].name, text);
+}
+
+/* The format has no way to write a value of two lines. */
+static void print_plain(void *out, const char *name, const char *value)
+{
+    if (!strchr(value, '\n'))
+        strbuf_print(out, "%s=%s\n", name, value);
+}
+
 void env_print_plain(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
-    char text[VALUE_MAX];
-    for (size_t i = 0; i < ARRAY_COUNT(variables); i++)
-        /* The format has no way to write a value of two lines. */
-        if (variables[i].print(tree, partition, text) && !strchr(text, '\n'))
-            strbuf_print(out, "%s=%s\n", variables[i].name, text);
+    env_each(tree, partition, print_plain, out);
 }

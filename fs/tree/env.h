@@ -8,6 +8,17 @@
 
 #include "tree.h"
 
+#include <limits.h>
+
+/* Room for a value: a list of libraries, or paths in the tree. */
+#define ENV_VALUE_MAX (PATH_MAX + 64)
+
+typedef void env_variable_fn(void *context, const char *name, const char *value);
+/* Pass each variable of the partition to `take`. */
+void env_each(struct tree *tree, const struct partition *partition, env_variable_fn *take,
+              void *context);
+/* Print the value of CHRONOS_PARTITION into `text`, of ENV_VALUE_MAX bytes. True. */
+bool env_print_directories(struct tree *tree, const struct partition *partition, char *text);
 /* Append the lines to `out`. Quote every value, so that no mount point is split into words or
  * executed. */
 void env_print(struct tree *tree, const struct partition *partition, struct strbuf *out);

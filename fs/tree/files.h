@@ -149,4 +149,11 @@ static inline int files_name_later(struct refusal *why, const char *what, const 
                           name);
 }
 
+/* Starts every show function of a partition: the node's partition may have ended. */
+#define PARTITION_OR_GONE(tree, node)                                                              \
+    const struct partition *partition = tree_partition(tree, node);                                \
+    if (!partition)                                                                                \
+        return -ENODEV;                                                                            \
+    (void)uid
+
 #endif

@@ -37,10 +37,10 @@ static int check_mode(struct tree *tree, struct write *write, const struct shari
         return message_refuse(REFUSED_INVALID, message, size,
                               "Device gpu%u has %llu bytes; write a smaller memory=.",
                               (unsigned)device, (unsigned long long)memory);
-    if (mode->kind == SHARING_MIG && tree->shared->admin_uid != 0)
-        return message_refuse(REFUSED_PERMISSION, message, size,
-                              "Permission denied: only a daemon that runs as root makes MIG "
-                              "instances. Write mps, timeslice or none.");
+    if (mode->kind == SHARING_MIG)
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "MIG instances are not made in this version. Write mps, timeslice or "
+                              "none.");
     return 0;
 }
 

@@ -116,8 +116,8 @@ static uint64_t size_partitions(struct tree *tree, const struct node *node)
 
 const struct file_row files_user[] = {
     {"usage", 0444, FRESH_NEVER, show_usage,
-     .doc = "number of partitions that the user holds, and their total memory in bytes, those that "
-            "wait included; of all uids of the person: " HELD_DOC
+     .doc = "number of partitions that the user holds, those that wait included, and the "
+            "memory of those that have started, in bytes; of all uids of the person: " HELD_DOC
             ", and their `share` of the usage of all, which decays (config/half_life), in per "
             "cent"},
     {"quota", 0644, FRESH_NEVER, files_quota_show, files_quota_store, .doc = QUOTA_DOC},

@@ -231,8 +231,8 @@ const struct file_row files_device[] = {
             "and `default` restores what was measured"},
     {"sharing", 0644, FRESH_NEVER, files_compute_show_mode, files_compute_store_mode,
      .doc = "how partitions share the device's time: `none`, `timeslice [SLOTS]` (at most so many "
-            "at once), `mps [percentage=N] [memory=SIZE]` or `mig [PROFILE N]...`; administrators "
-            "write it while no partition is on the device. See docs/sharing.md"},
+            "at once) or `mps [percentage=N] [memory=SIZE]`; administrators write it while no "
+            "partition is on the device. See docs/sharing.md"},
     {"sharing_status", 0444, FRESH_NEVER, files_compute_show_status,
      .doc = "what there is of that now: a word and its value a line, and a sentence behind `#` for "
             "each trouble"},

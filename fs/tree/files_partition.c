@@ -16,13 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Starts every show function: the node's partition may have ended. */
-#define PARTITION_OR_GONE(tree, node)                                                              \
-    const struct partition *partition = tree_partition(tree, node);                                \
-    if (!partition)                                                                                \
-        return -ENODEV;                                                                            \
-    (void)uid
-
 static struct ledger_figures usage_of(const struct tree *tree, const struct partition *partition)
 {
     struct ledger_figures figures;
@@ -111,6 +104,8 @@ SHOW(remaining)
 {
     PARTITION_OR_GONE(tree, node);
     int64_t left_ns = partition->end_ns - waits_from_ns(tree, partition);
+    if (!partition_holds(partition)) /* until it is resumed */
+        left_ns = 0;
     strbuf_print(out, "%lld\n", (long long)units_seconds_up(left_ns));
     return 0;
 }
@@ -212,6 +207,48 @@ void files_end_message(const struct tree *tree, const struct partition *partitio
              (long long)units_seconds_up(partition->end_ns - waits_from_ns(tree, partition)));
 }
 
+static void suspend_message(const struct tree *tree, const struct partition *partition,
+                            struct refusal *why)
+{
+    const char *how = partition->state == PARTITION_PENDING ? "will be resumed at"
+                      : partition->suspend_stage == SUSPEND_RETURNING
+                          ? "is being resumed until"
+                          : "is being suspended; it is kept until";
+    char at[STRBUF_TIME_MAX];
+    int64_t at_ns = partition->state == PARTITION_PENDING ? partition->start_ns : partition->end_ns;
+    strbuf_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), at, sizeof(at));
+    snprintf(why->message, sizeof(why->message), "p%llu %s %s.", (unsigned long long)partition->id,
+             how, at);
+}
+
+/* "1h" or "1h queue" for one that is suspended. */
+static int store_resume(struct tree *tree, struct write *write)
+{
+    static const char word[] = " queue";
+    const size_t skip = sizeof(word) - 1;
+    bool waits = write->length > skip && !strcmp(write->text + write->length - skip, word);
+    int64_t duration_ns;
+    int r = units_parse_duration(write->text, write->length - (waits ? skip : 0), &duration_ns,
+                                 write->why.message, sizeof(write->why.message));
+    if (!r)
+        r = engine_resume(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                          write->node->object, duration_ns, waits);
+    const struct partition *partition = tree_partition(tree, write->node);
+    if (!r && partition)
+        suspend_message(tree, partition, &write->why);
+    return r;
+}
+
+static int store_suspend(struct tree *tree, struct write *write)
+{
+    int r = engine_suspend(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                           write->node->object);
+    const struct partition *partition = tree_partition(tree, write->node);
+    if (!r && partition)
+        suspend_message(tree, partition, &write->why);
+    return r;
+}
+
 /* "7200" sets the remaining time, from the start on if that is to come; "+30m" and "-10m" change
  * it.
  */
@@ -221,6 +258,10 @@ static int store_remaining(struct tree *tree, struct write *write)
     char sign = write->text[0];
     size_t skip = sign == '+' || sign == '-';
     int64_t duration_ns;
+    if (!strcmp(write->text, "0"))
+        return store_suspend(tree, write);
+    if (partition->state == PARTITION_SUSPENDED)
+        return store_resume(tree, write);
     int r = units_parse_duration(write->text + skip, write->length - skip, &duration_ns,
                                  write->why.message, sizeof(write->why.message));
     if (r)

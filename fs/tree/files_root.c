@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of the mount point; see files.h. */
+#include "cdi.h"
 #include "files.h"
 #include "files_new.h"
 #include "metrics.h"
@@ -100,6 +101,13 @@ SHOW(metrics)
     (void)node;
     (void)uid;
     metrics_print(tree, out);
+    return 0;
+}
+
+SHOW(cdi)
+{
+    (void)node;
+    cdi_print(tree, uid, out);
     return 0;
 }
 
@@ -272,6 +280,9 @@ const struct file_row files_root[] = {
     {"mine", 0444, FRESH_NEVER, show_mine,
      .doc = "ids of the reader's own partitions, one per line"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
+    {"cdi", 0444, FRESH_NEVER, show_cdi,
+     .doc = "partitions that the reader may use, as devices of containers: a specification of the "
+            "Container Device Interface; `chronos cdi install` lets podman and docker find it"},
     {"release", 0666, FRESH_ALWAYS, show_release, store_release, .own = true,
      .doc = "write ids (`p3 p4`) to end these partitions, all or none: your own, or, as an "
             "administrator, any"},

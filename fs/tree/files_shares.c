@@ -17,11 +17,8 @@ static struct ledger_figures usage_of(const struct tree *tree, const struct part
 int files_shares_show_device(struct tree *tree, const struct node *node, uint32_t uid,
                              struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
+    PARTITION_OR_GONE(tree, node);
     char devices[TREE_DEVICES_TEXT_MAX];
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
     tree_devices_text(partition, devices);
     strbuf_print(out, "%s\n", devices);
     return 0;
@@ -29,10 +26,7 @@ int files_shares_show_device(struct tree *tree, const struct node *node, uint32_
 
 int files_shares_show(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     for (uint32_t i = 0; i < partition->share_count; i++) {
         const struct ledger_figures figures = usage_of(tree, partition, i);
         strbuf_print(out, "gpu%u %llu %llu %llu %llu %llu.%03llu\n",
@@ -49,10 +43,7 @@ int files_shares_show(struct tree *tree, const struct node *node, uint32_t uid, 
 int files_shares_show_limit(struct tree *tree, const struct node *node, uint32_t uid,
                             struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     strbuf_print(out, "%llu\n", (unsigned long long)partition_bytes(partition));
     return 0;
 }
@@ -60,10 +51,7 @@ int files_shares_show_limit(struct tree *tree, const struct node *node, uint32_t
 int files_shares_show_fraction(struct tree *tree, const struct node *node, uint32_t uid,
                                struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
     struct amount amount = {.is_share = true, .scale = 1};
     int decimals = 0;
@@ -92,12 +80,16 @@ void files_shares_summary(const struct tree *tree, const struct partition *parti
     }
 }
 
-/* Return a share that its programs have charged more of than `bytes`; -1: none. */
-static int charged_more(struct tree *tree, const struct partition *partition, uint64_t bytes,
-                        uint64_t *ret_charged)
+/* Return a share that its programs have charged more of than this amount of its device; -1: none.
+ */
+static int charged_more(struct tree *tree, const struct partition *partition,
+                        const struct amount *amount, uint64_t *ret_charged, uint64_t *ret_bytes)
 {
     for (uint32_t i = 0; i < partition->share_count; i++) {
+        uint64_t bytes = units_amount_bytes(
+            amount, engine_device(tree->engine, partition->shares[i].device)->memory_bytes);
         *ret_charged = usage_of(tree, partition, i).charged_bytes;
+        *ret_bytes = bytes;
         if (bytes < *ret_charged && bytes < partition->shares[i].memory_bytes)
             return (int)i;
     }
@@ -112,10 +104,9 @@ int files_shares_store_fraction(struct tree *tree, struct write *write)
                                sizeof(write->why.message));
     if (r)
         return r;
-    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
-    uint64_t bytes = units_amount_bytes(&amount, total), charged;
+    uint64_t bytes, charged;
     bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
-    int share = may ? charged_more(tree, partition, bytes, &charged) : -1;
+    int share = may ? charged_more(tree, partition, &amount, &charged, &bytes) : -1;
     char of[24] = "";
     if (share >= 0 && partition->share_count > 1)
         snprintf(of, sizeof(of), " of gpu%u", (unsigned)partition->shares[share].device);
@@ -125,6 +116,6 @@ int files_shares_store_fraction(struct tree *tree, struct write *write)
                               "%llu%s. They must release some or end first.",
                               (unsigned long long)partition->id, (unsigned long long)bytes,
                               (unsigned long long)charged, of);
-    return engine_resize(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
-                         bytes);
+    return engine_resize_to(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                            partition->id, &amount);
 }

@@ -11,10 +11,7 @@
 int files_waits_show_promised(struct tree *tree, const struct node *node, uint32_t uid,
                               struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
     char time[STRBUF_TIME_MAX];
     strbuf_time(tree_shown_ns(tree, waiting ? waiting->promised_ns : partition->start_ns), time);
@@ -25,10 +22,7 @@ int files_waits_show_promised(struct tree *tree, const struct node *node, uint32
 int files_waits_show_series(struct tree *tree, const struct node *node, uint32_t uid,
                             struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     if (partition->series)
         strbuf_print(out, "p%llu", (unsigned long long)partition->series);
     strbuf_print(out, "\n");
@@ -38,10 +32,7 @@ int files_waits_show_series(struct tree *tree, const struct node *node, uint32_t
 int files_waits_show_priority(struct tree *tree, const struct node *node, uint32_t uid,
                               struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
     strbuf_print(out, "%s\n", waiting_priority_text(waiting ? waiting->priority : PRIORITY_NORMAL));
     return 0;
@@ -50,10 +41,7 @@ int files_waits_show_priority(struct tree *tree, const struct node *node, uint32
 int files_waits_show_reason(struct tree *tree, const struct node *node, uint32_t uid,
                             struct strbuf *out)
 {
-    const struct partition *partition = tree_partition(tree, node);
-    (void)uid;
-    if (!partition)
-        return -ENODEV;
+    PARTITION_OR_GONE(tree, node);
     char text[ENGINE_MESSAGE_MAX];
     waits_reason(tree, partition, text, sizeof(text));
     strbuf_print(out, "%s\n", text);

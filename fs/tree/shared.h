@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      9u
+#define SHARED_VERSION      10u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_RINGS        64u
@@ -110,6 +110,7 @@ struct shared_handle {
                       * 0: none */
     uint32_t share;  /* `charge`: index of the partition's share that it charges + 1; 0: the only
                       * one, or none yet */
+    uint32_t marks;  /* `charge`: BOOKINGS_IPC and so on */
     struct shared_charge charges[2];
     atomic_uint charge_at;
     uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */
@@ -134,6 +135,7 @@ struct shared {
     char state_dir[PATH_MAX];
     char mount_point[PATH_MAX];
     char opencl_layer[PATH_MAX], cuda_shim[PATH_MAX]; /* for `env`; "": none */
+    char command[PATH_MAX];                           /* `chronos`, for `cdi` */
     char store[16];                                   /* name of the store_kind */
     char proctrack[16];                               /* "auto", "cgroup" or "process-tree" */
     uint32_t allow_other;

@@ -10,6 +10,8 @@
 /* A start before the one asked for is looked for within this many times the duration. */
 #define NEAR_TIMES 16
 #define PARTS      3
+/* So many other devices are asked, each as by a request of its own. */
+#define DEVICES_MAX 16
 
 /* A request, taken apart, and what was found in its place. */
 struct search {
@@ -90,17 +92,29 @@ static void try_less(struct search *search)
     }
 }
 
+/* Return whether a device has so much free now. */
+static bool has_room(const struct search *search, uint32_t device)
+{
+    const struct engine *engine = search->tree->engine;
+    uint64_t bytes = units_amount_bytes(&search->asked->request.amount,
+                                        engine_device(engine, device)->memory_bytes);
+    return bytes <= engine_available(engine, device, search->tree->now_ns);
+}
+
 /* Find another device that would take the request as it is. */
 static void try_devices(struct search *search)
 {
     bool barred[TREE_DEVICE_MAX];
     struct partition partition;
+    uint32_t tried = 0;
     if (search->asked->creation.device == ENGINE_DEVICE_ANY)
         return;
     tree_find_barred(search->tree, &search->write->caller, barred);
-    for (uint32_t i = 0; i < search->tree->device_count; i++) {
-        if (barred[i] || i == search->asked->creation.device ||
-            !is_accepted(search, search->write->text, i, false, &partition))
+    for (uint32_t i = 0; i < search->tree->device_count && tried < DEVICES_MAX; i++) {
+        if (barred[i] || i == search->asked->creation.device || !has_room(search, i))
+            continue;
+        tried++;
+        if (!is_accepted(search, search->write->text, i, false, &partition))
             continue;
         snprintf(search->part[search->part_count++], sizeof(search->part[0]), "gpu%u", (unsigned)i);
         return;

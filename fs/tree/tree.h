@@ -50,6 +50,13 @@ struct waits_text {
 };
 #define WAITS_TEXTS 4
 
+/* The file `cdi` of root, which can be long. */
+struct cdi_text {
+    uint64_t seq;
+    int64_t made_ns;
+    struct strbuf text;
+};
+
 /* Changes of what waits for its start; waits.h. */
 struct tree_waits {
     uint64_t last_seq;                    /* number of the last event about it */
@@ -79,12 +86,15 @@ struct tree {
     struct event_log events, history;
     struct counters counters;
     struct tree_waits waits;
+    uint64_t last_seq; /* number of the last event */
+    struct cdi_text cdi;
     struct event_log chain; /* the lines of the partition that was looked at last */
     struct strbuf scratch;
     const struct strbuf *shown;       /* content of a file, set by tree_show */
     uint32_t admin_gid;               /* gid of config/admin_group; UINT32_MAX: none */
     bool lent_charges;                /* files `charge` may be open to others than the owner */
     int32_t reader;                   /* the thread that asks; 0: unknown */
+    uint32_t reader_gid;              /* its group */
     uint64_t boot_mark;               /* differs from boot to boot */
     uint64_t own_user_ns, own_pid_ns; /* inode numbers of the daemon's namespaces */
     int64_t now_ns;                   /* CLOCK_BOOTTIME at the start of the request */

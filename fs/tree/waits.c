@@ -116,6 +116,11 @@ int waits_check(struct tree *tree, const struct partition *partition, struct ref
 {
     const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
     char start[TIME_MAX];
+    if (partition->state == PARTITION_SUSPENDED)
+        return message_refuse(
+            REFUSED_BUSY, why->message, sizeof(why->message),
+            "p%llu is suspended; resume it first, by writing a time to remaining.",
+            (unsigned long long)partition->id);
     if (!waits_is_pending(partition))
         return 0;
     print_time(tree, waiting ? waiting->promised_ns : partition->start_ns, start);

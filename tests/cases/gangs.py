@@ -236,9 +236,10 @@ def changing(mount):
 def ends(mount):
     """One end for all devices, with the programs inside."""
     program = subprocess.Popen(['sleep', '1000'])
-    name = mount.ask(f'0.5 {3 * lib.FACTOR} gpus=4 on_expiry=kill', None)
+    name = mount.ask('0.5 1h gpus=4 on_expiry=kill', None)
     mount.write(str(program.pid), 'gpu2', name, 'procs')
     equal(mount.read('gpu0', name, 'procs'), str(program.pid))
+    mount.write('1', 'partitions', name, 'remaining')
     check(wait_for(lambda: is_gone(mount, name) and all_free(mount)), available(mount))
     equal(program.wait(), -signal.SIGKILL)
 

@@ -142,6 +142,15 @@ def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
         os.close(fd)
 
 
+def has_open(pid, path):
+    """Whether a process has a file open."""
+    for fd in os.listdir(f'/proc/{pid}/fd'):
+        with contextlib.suppress(OSError):
+            if os.readlink(f'/proc/{pid}/fd/{fd}') == path:
+                return True
+    return False
+
+
 # -- other users ----------------------------------------------------------------
 
 
@@ -344,11 +353,13 @@ class Mount:
         return self.process.pid
 
     def worker(self):
-        """The worker: the supervisor's child that has the tree open; None between two."""
+        """The worker: the supervisor's child that has the tree open; None between two. On a slow
+        machine there can be others still, which had a part in the start."""
         pid = self.process.pid
         with contextlib.suppress(OSError, ValueError):
             for child in read(f'/proc/{pid}/task/{pid}/children').split():
-                return int(child)
+                if has_open(child, '/dev/fuse'):
+                    return int(child)
         return None
 
     def kill_worker(self):

@@ -68,7 +68,6 @@ def modes_and_slots():
         refused(mount, alice, 'timeslice 4', 'EACCES', '', 'gpu0', 'sharing')
         refused(mount, root, 'timesplice', 'EINVAL', 'is not a sharing mode', 'gpu0', 'sharing')
         refused(mount, root, 'mps', 'EINVAL', 'not a device of NVIDIA', 'gpu0', 'sharing')
-        refused(mount, root, 'mig', 'EINVAL', 'not a device of NVIDIA', 'gpu0', 'sharing')
         mount.write('timeslice 2', 'gpu0', 'sharing')
         equal(mount.read('gpu0', 'sharing'), 'timeslice 2')
         equal(status(mount)['slots'], '2')
@@ -136,6 +135,7 @@ def fake(mount, name, text):
 
 
 def mps_as_designed(mount):
+    refused(mount, root, 'mig', 'EINVAL', 'not made in this version', 'gpu0', 'sharing')
     mount.write('mps percentage=50', 'gpu0', 'sharing')
     is_ready(mount)
     pid = control(mount)
@@ -195,8 +195,9 @@ def mps_strays(mount, name):
 
 
 def mps_fault(mount):
-    """The server takes all its clients with it."""
-    fake(mount, 'clients', '4000001 4000002')
+    """The server takes all its clients with it; it can also go after the last one."""
+    check(' mps-fault ' not in mount.read('events'), mount.read('events'))
+    fake(mount, 'clients', f'{os.getpid()} {mount.supervisor()}')
     comes(lambda: status(mount)['clients'], '2')
     os.kill(control(mount), signal.SIGKILL)
     fake(mount, 'clients', '')
@@ -207,6 +208,7 @@ def mps_fault(mount):
 
 def mps_troubles(mount):
     """A daemon that hangs delays no other."""
+    check(wait_for(lambda: control(mount)))
     pid = control(mount)
     os.kill(pid, signal.SIGSTOP)
     check(wait_for(lambda: any('does not answer' in line for line in status(mount)['#'])),

@@ -3,10 +3,11 @@
 """`every=`: reservations that repeat, all or none, at the same local time."""
 import datetime
 import os
+import subprocess
 import zoneinfo
 
 import lib
-from lib import alice, check, equal, fails
+from lib import alice, check, equal, fails, wait_for
 
 ZONE = 'Europe/Berlin'
 
@@ -113,7 +114,24 @@ def refusals(mount):
     os.close(fd)
 
 
+def other_zone():
+    """A time zone that is set while the daemon runs counts from then on."""
+    os.environ.pop('TZ', None)
+    day = next_monday()
+    with lib.mounted('1x80G') as mount:
+        name = mount.ask(f'0.1 1h start={day}T09:00Z')
+        before = value(mount, name, 'start')
+        subprocess.run(['mount', '--bind', '/usr/share/zoneinfo/Asia/Tokyo', '/etc/localtime'],
+                       check=True)
+        check(wait_for(lambda: value(mount, name, 'start') == f'{day}T18:00:00+09:00'), before,
+              value(mount, name, 'start'))
+        name = mount.ask(f'0.1 1h start={day}T09:00')
+        equal(value(mount, name, 'start'), f'{day}T09:00:00+09:00')
+        subprocess.run(['umount', '/etc/localtime'], check=True)
+
+
 def main():
+    other_zone()
     with lib.mounted('1x80G', environment={'TZ': ZONE}) as mount:
         for test in (weekly, until, all_or_none, one_request, refusals):
             test(mount)

@@ -46,6 +46,15 @@ class Report(History):
             {"user": "alice", "partitions": 2, "hours": 8, "gpu_hours": 3.5, "peak_percent": 71.4},
             {"user": "bob", "partitions": 1, "hours": 1, "gpu_hours": 0.5, "peak_percent": 25}])
 
+    def test_never_started(self):
+        """What was cancelled while it waited is not a partition that was had."""
+        self.ended("bob", self.noon, 1)
+        self.ended("bob", self.noon, 0)
+        self.lines[-1] = self.lines[-1].replace("how=expired", "how=released state=pending")
+        self.tree.put("history", *self.lines)
+        self.assertEqual(self.as_json("report")[0]["partitions"], 1)
+        self.assertEqual(len(self.as_json("report", "--by", "day")), 1)
+
     def test_devices(self):
         self.ended("bob", self.noon, 1)
         self.ended("alice", self.noon, 2, device="gpu1")

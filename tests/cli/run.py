@@ -69,7 +69,7 @@ class Run(Case):
         self.assertEqual(result.code, 127)
 
     def test_usage(self):
-        needs = "run needs AMOUNT DURATION PROGRAM [ARG...]. Try: chronos help run"
+        needs = "run needs [DEVICE] AMOUNT DURATION PROGRAM [ARG...]. Try: chronos help run"
         for words, sentence in (
             ((), needs), (("0.5",), needs), (("0.5", "1h"), needs), (("0.5", "1h", "--"), needs),
             (("--", "true"), needs), (("0.5", "--", "true"), needs),
@@ -101,6 +101,29 @@ class Run(Case):
         self.refused(125, "There is no chronosfs on /nowhere. Name another directory with"
                      " --mount or in CHRONOS_MOUNT.",
                      "run", "0.5", "1h", "true", mount="/nowhere")
+
+    def test_device_words(self):
+        """DEVICE as in create, where it cannot be anything else."""
+        for words, line in (
+            (("0", "0.9", "5", "true"), "0.9 5 hold"),
+            (("gpu0", "20G", "1h", "true"), "20G 1h hold"),
+            (("0", "1", "1h", "true"), "1 1h hold"),
+            (("0", "50%", "1h30m", "--", "true"), "50% 1h30m hold"),
+        ):
+            self.tree.raw("gpu0/new", "")
+            self.run_it("run", *words)
+            self.assertEqual(self.tree.get("gpu0/new").split("\n")[0], line, words)
+        # AMOUNT and DURATION, and a program of this name.
+        self.tree.raw("new", "")
+        for words, line in ((("1", "1", "true"), "1 1 hold"), (("1", "1", "--", "5"), "1 1 hold"),
+                            (("1", "1h", "7z", "x"), "1 1h hold")):
+            self.tree.raw("new", "")
+            self.run_it("run", *words)
+            self.assertEqual(self.tree.get("new").split("\n")[0], line, words)
+        self.refused(125, "--gpu and device 0 exclude each other. Try: chronos help run",
+                     "run", "--gpu", "0", "0", "0.5", "1h", "true")
+        self.refused(125, "There is no device 7. The device is gpu0.",
+                     "run", "7", "0.5", "1h", "true")
 
     def test_request(self):
         """The id that `new` returns; in a tree of files it is the text that was there before."""

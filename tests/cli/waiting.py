@@ -373,6 +373,26 @@ class Series(Waiting):
         self.assertEqual(self.answer("release", "--series", "p13"), "Released partition p13\n")
         self.assertEqual(self.run_it("release", "--series", "p10").code, 4)
 
+    def test_release_of_a_series_by_its_label(self):
+        """All of them have the label; one of another series is another."""
+        os.unlink(self.tree.at("release"))
+        self.series()
+        for number in 10, 11, 12:
+            self.tree.put(f"gpu0/p{number}/name", "course")
+        self.assertEqual(self.run_it("release", "course").code, 1)
+        self.assertEqual(self.left(), ["p10", "p11", "p12", "p13"])
+        self.assertEqual(self.answer("release", "--series", "course"),
+                         "Released partition p10\nReleased partition p11\n"
+                         "Released partition p12\n")
+        self.assertEqual(self.left(), ["p13"])
+
+    def test_release_of_two_series(self):
+        self.series()
+        for number in 10, 12, 13:
+            self.tree.put(f"gpu0/p{number}/name", "course")
+        self.refused(1, '"course" could be any of 2 partitions: p10, p13. Name one by its id.',
+                     "release", "--series", "course")
+
     def test_release_of_no_label(self):
         """A label that names nothing is a mistake, as an id is."""
         self.series()

@@ -21,7 +21,7 @@ struct promise {
 struct plan {
     struct engine_device devices[PLAN_DEVICES];
     uint32_t device_count;
-    struct promise promises[PLAN_PROMISES]; /* in order of id */
+    struct promise promises[PLAN_PROMISES + 1]; /* in order of id; the last: see plan_preempt */
     size_t count;
     int64_t freed_ns[PLAN_DEVICES]; /* ENGINE_FOREVER: nothing; one less: fill only */
     int usage[PLAN_ACCOUNTS];       /* of uid 1000 and up; less comes first */

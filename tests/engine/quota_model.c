@@ -58,7 +58,7 @@ static struct engine *engine;
 static struct books books, durable;
 static struct engine_event *taken, **taken_end = &taken;
 static int64_t now_ns;
-static uint64_t next_id, refused, granted, moved;
+static uint64_t next_id, refused, granted, moved, dropped;
 static struct refusal why;
 static int64_t half_life_ns;
 static uint64_t fraction[USERS], day_limit[USERS], week_limit[USERS], pending_limit[USERS];
@@ -119,12 +119,44 @@ static size_t find(uint64_t id)
     return at;
 }
 
+/* A record was dropped: what is over does not count any more, because hardly any of it was left. */
+static void drop(const struct usage_record *record, int64_t at_ns)
+{
+    int64_t second_ns = at_ns > SECONDS(1) ? at_ns - SECONDS(1) : 0;
+    wide sum = 0;
+
+    for (size_t i = 0; i < books.count; i++) {
+        const struct partition *p = &books.promises[i].p;
+
+        CHECK(record->group ? p->quota_group != record->id : account_of(NULL, p->uid) != record->id,
+              "%u holds something", record->id);
+    }
+    for (size_t i = 0; i < books.segment_count; i++) {
+        struct segment *s = &books.segments[i];
+        uint32_t *whose = record->group ? &s->group : &s->account;
+
+        if (*whose != record->id)
+            continue;
+        sum += (wide)s->ppm * (wide)(fairshare_f(half_life_ns, s->until_ns) -
+                                     fairshare_f(half_life_ns, s->from_ns));
+        *whose = record->group ? 0 : UINT32_MAX;
+        dropped++;
+    }
+    CHECK(record->group || sum < 1000000 * (wide)(fairshare_f(half_life_ns, at_ns) -
+                                                  fairshare_f(half_life_ns, second_ns)),
+          "%u has used more", record->id);
+}
+
 static void store(const struct engine_event *event)
 {
     size_t at = find(event->after.id);
 
-    for (uint32_t i = 0; i < event->usage_count; i++)
+    for (uint32_t i = 0; i < event->usage_count; i++) {
         keep_record(&event->usage[i].after);
+        if (!usage_record_is_set(&event->usage[i].after) &&
+            usage_record_is_set(&event->usage[i].before))
+            drop(&event->usage[i].after, event->at_ns);
+    }
     if (event->kind == EVENT_SETTING)
         return;
     if (event->kind == EVENT_CREATED) {
@@ -679,8 +711,8 @@ int main(int argc, char **argv)
         engine_free(engine);
     }
     printf("%" PRIu64 " operations: %" PRIu64 " granted, %" PRIu64 " moved, %" PRIu64
-           " refused by a quota\n",
-           operation, granted, moved, refused);
-    CHECK(granted > 0 && moved > 0 && refused > 0, "not all kinds occur");
+           " refused by a quota, %" PRIu64 " dropped\n",
+           operation, granted, moved, refused, dropped);
+    CHECK(granted > 0 && moved > 0 && refused > 0 && dropped > 0, "not all kinds occur");
     return 0;
 }

@@ -125,6 +125,102 @@ START_TEST(another_half_life)
 }
 END_TEST
 
+/* -- what is dropped ----------------------------------------------------------------- */
+
+#define DAY       (24 * HOUR)
+#define STRANGERS 4000
+
+static bool rows[STRANGERS];
+static size_t row_count;
+
+/* Keep the rows as the store does. */
+static void take_rows(void)
+{
+    struct engine_event *events = engine_take_events(engine);
+
+    for (const struct engine_event *event = events; event; event = event->next) {
+        for (uint32_t i = 0; i < event->usage_count; i++) {
+            const struct usage_record *after = &event->usage[i].after;
+            bool set = usage_record_is_set(after);
+
+            ck_assert_uint_lt(after->id, STRANGERS);
+            row_count += (size_t)set - (size_t)rows[after->id];
+            rows[after->id] = set;
+        }
+    }
+    engine_events_free(events);
+}
+
+/* Root can use any uid. The rows of those that are over do not stay. */
+START_TEST(strangers_leave_nothing)
+{
+    begin();
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        use(i, i * (DAY / 20), i * (DAY / 20) + SECONDS(1), "0.5 1");
+        take_rows();
+        ck_assert_uint_le(row_count, 20 * 16); /* of a week, and a lap behind */
+    }
+    ck_assert_uint_gt(row_count, 20); /* those of this week count */
+    for (uint32_t i = 0; i < STRANGERS; i++) {
+        struct engine_use used = engine_use(engine, HOLDER_USER, i, STRANGERS * (DAY / 20));
+        ck_assert(rows[i] == (used.usage > 0));
+    }
+}
+END_TEST
+
+/* Not before its week is over, while it holds something, or while a second of a device is left. */
+START_TEST(dropped_when_it_does_not_count)
+{
+    begin();
+    ck_assert_int_eq(set(0, "config/half_life", "1d"), 0);
+    use(7, 0, 10 * HOUR, "1 10h");
+    use(8, 10 * HOUR, 10 * HOUR + SECONDS(1), "0.5 1");
+    use(9, 10 * HOUR, 10 * HOUR + SECONDS(1), "0.5 1");
+    const struct caller holder = {.uid = 9};
+    grant(engine, 11 * HOUR, &holder, 0, "0.1 100d");
+    take_rows();
+    for (int day = 1; day < 20; day++) {
+        for (int i = 0; i < 4; i++) {
+            int64_t at_ns = day * DAY + i * HOUR;
+            use(1, at_ns, at_ns + SECONDS(1), "0.5 1");
+            take_rows();
+        }
+        ck_assert_msg(rows[7] == (day < 16), "day %d", day); /* 36000 s, halved 15 times */
+        ck_assert_msg(rows[8] == (day < 7), "day %d", day);
+        ck_assert(rows[9]);
+    }
+}
+END_TEST
+
+/* A drop that was not stored is taken back with its event, though the memory is free again. */
+START_TEST(dropped_and_taken_back)
+{
+    begin();
+    use(8, 0, SECONDS(1), "0.5 1");
+    take_rows();
+    uwide before = usage(8, 8 * DAY);
+    ck_assert(before > 0);
+    use(1, 8 * DAY, 8 * DAY + SECONDS(1), "0.5 1");
+    ck_assert_int_eq(engine_advance(engine, 8 * DAY + SECONDS(2)), 0);
+    ck_assert(usage(8, 8 * DAY) == 0);
+    struct engine_event *events = engine_take_events(engine);
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    engine_events_free(events);
+    ck_assert(usage(8, 8 * DAY) == before);
+    /* One that never began leaves no holder; its end is taken back, too. */
+    waits(9 * DAY, 1, 0, "1 1h", 0);
+    uint64_t id = waits(9 * DAY, 3000, 0, "1 1h", 0);
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_use(engine, HOLDER_USER, 3000, 9 * DAY).waiting, 1);
+    release(9 * DAY, id);
+    ck_assert_int_eq(engine_advance(engine, 9 * DAY + 1), 0);
+    events = engine_take_events(engine);
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    engine_events_free(events);
+    ck_assert_int_eq(engine_use(engine, HOLDER_USER, 3000, 9 * DAY).waiting, 1);
+}
+END_TEST
+
 /* The records and the partitions of an engine, in another one. */
 static struct engine *again(const struct usage_record *records, size_t count, int64_t half_life)
 {
@@ -282,6 +378,9 @@ int main(void)
     tcase_add_test(all, half_after_a_half_life);
     tcase_add_test(all, pieces_are_the_whole);
     tcase_add_test(all, another_half_life);
+    tcase_add_test(all, strangers_leave_nothing);
+    tcase_add_test(all, dropped_when_it_does_not_count);
+    tcase_add_test(all, dropped_and_taken_back);
     tcase_add_test(all, administrators_and_owners);
     tcase_add_test(all, a_series_is_one_request);
     return check_run("accounts", all);

@@ -118,6 +118,35 @@ START_TEST(how_much_longer)
 }
 END_TEST
 
+/* A share is that of each device, also of one that it moves to. */
+START_TEST(other_share_of_each)
+{
+    start(100 * GIB);
+    add_device(engine, 40 * GIB, true);
+    uint64_t a = waits(0, 1000, ENGINE_DEVICE_ANY, "0.5 100", 2);
+    uint64_t b = waits(0, 1001, 0, "1 100", 0), c = waits(0, 1001, ENGINE_DEVICE_ANY, "0.6 50", 0);
+    const struct amount quarter = {.is_share = true, .digits = 25, .scale = 100};
+    const struct amount whole = {.is_share = true, .digits = 1, .scale = 1};
+    const struct partition *p = engine_find(engine, a);
+    ck_assert_int_eq(engine_resize_to(engine, CALL(0, &alice, &why), a, &quarter), 0);
+    ck_assert_uint_eq(p->shares[0].memory_bytes + p->shares[1].memory_bytes, 35 * GIB);
+    ck_assert_uint_eq(p->shares[p->shares[0].device ? 0 : 1].memory_bytes, 10 * GIB);
+    ck_assert_int_eq(engine_advance(engine, 0), 0);
+    no_events();
+    refused(engine_resize_to(engine, CALL(0, &alice, &why), a, &whole), REFUSED_NO_SPACE,
+            "1.00 of");
+    ck_assert_int_eq(engine_advance(engine, 0), 0);
+    starts(c, 0, PARTITION_ACTIVE);
+    uint64_t d = waits(0, 1001, ENGINE_DEVICE_ANY, "0.9 500", 0);
+    starts(d, 100, PARTITION_PENDING);
+    ck_assert_int_eq(engine_resize_to(engine, CALL(0, &bob, &why), d, &whole), 0);
+    p = engine_find(engine, d);
+    ck_assert_uint_eq(p->shares[0].memory_bytes, p->shares[0].device ? 40 * GIB : 100 * GIB);
+    ck_assert(engine_waiting(engine, d)->amount.is_share);
+    release(SECONDS(60), b);
+}
+END_TEST
+
 /* Two extend into the same room. */
 START_TEST(one_of_two_extensions)
 {
@@ -194,6 +223,6 @@ static void stop(void)
 int main(void)
 {
     return check_main("amend", NULL, stop, other_device, device_left_behind, other_class,
-                      how_much_longer, one_of_two_extensions, larger_while_it_waits,
-                      limits_of_the_owner);
+                      how_much_longer, other_share_of_each, one_of_two_extensions,
+                      larger_while_it_waits, limits_of_the_owner);
 }

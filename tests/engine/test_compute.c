@@ -61,6 +61,32 @@ START_TEST(seventy_and_thirty_of_two_halves)
 }
 END_TEST
 
+/* A byte must not come with the time of the whole device. */
+START_TEST(the_limit_for_one_partition_is_for_time_too)
+{
+    uint64_t id = 77;
+
+    start(80 * GIB);
+    ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/max_fraction", "0.25"), 0);
+    engine_events_free(engine_take_events(engine));
+    refused(ask(engine, 0, &alice, 0, "1B 60 share=26", &why, &id), REFUSED_INVALID,
+            "26 per cent of the time exceeds the limit for one partition; at most 25 is allowed.");
+    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "1B 60 share=26", &why, &id), REFUSED_INVALID,
+            "at most 25");
+    refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "1B 60 share=26",
+                    (struct creation_terms){.waits = true}, &id),
+            REFUSED_INVALID, "at most 25");
+    id = grant(engine, 0, &alice, 0, "1B 60 share=25");
+    engine_events_free(engine_take_events(engine));
+    refused(engine_set_compute(engine, CALL(0, &alice, &why), id, 250001), REFUSED_INVALID,
+            "at most 25");
+    ck_assert_int_eq(engine_set_compute(engine, CALL(0, &admin, &why), id, 1000000), 0);
+    /* What it has, its owner keeps, or makes less. */
+    ck_assert_int_eq(engine_set_compute(engine, CALL(0, &alice, &why), id, 900000), 0);
+    engine_free(engine);
+}
+END_TEST
+
 START_TEST(a_small_one_takes_the_time_of_those_that_come)
 {
     start(80 * GIB);
@@ -455,7 +481,7 @@ int main(void)
 {
     return check_main(
         "compute", NULL, NULL, without_shares_only_memory_counts, seventy_and_thirty_of_two_halves,
-        a_small_one_takes_the_time_of_those_that_come,
+        the_limit_for_one_partition_is_for_time_too, a_small_one_takes_the_time_of_those_that_come,
         what_was_there_counts_from_the_first_share_on, another_device_has_time, it_waits_for_time,
         a_share_can_change, less_time_lets_others_start, no_more_time_beyond_the_end,
         undone_and_reverted, restored_as_it_was, slots_bound_partitions_at_once,

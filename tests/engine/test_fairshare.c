@@ -92,7 +92,7 @@ START_TEST(f_doubles_and_never_falls)
 {
     const int64_t half_lives[] = {NS_PER_SECOND, NS_PER_SECOND + 1, HOUR, 7 * DAY, CENTURY};
 
-    for (int round = 0; round < 200000; round++) {
+    for (int round = 0; round < check_rounds(200000); round++) {
         int64_t half_life_ns = half_lives[round % 5];
         wide at = (wide)below(half_life_ns) + (wide)below(15) * half_life_ns;
         wide step = 1 + below(round % 2 ? 3 : half_life_ns / 200);
@@ -209,7 +209,7 @@ END_TEST
 /* A lease that is booked once, and the same one in 1,000 pieces, across ends of epochs. */
 START_TEST(pieces_make_no_difference)
 {
-    for (int run = 0; run < 100; run++) {
+    for (int run = 0; run < check_rounds(100); run++) {
         struct fairshare_scale scale = {1 + NS_PER_SECOND + below(7 * DAY), below(DAY)};
         struct fairshare whole = {0}, pieces = {0};
         int64_t start_ns = scale.origin_ns + below(DAY), now_ns = start_ns;
@@ -394,7 +394,7 @@ static long double worth(const struct fairshare *account, const struct fairshare
 
 START_TEST(half_life_can_change)
 {
-    for (int run = 0; run < 1000; run++) {
+    for (int run = 0; run < check_rounds(1000); run++) {
         struct fairshare_scale from = {HOUR + below(30 * DAY), -below(90 * DAY)};
         struct fairshare_scale to = {HOUR + below(30 * DAY), -below(90 * DAY)};
         struct fairshare account = {0}, same_scale;

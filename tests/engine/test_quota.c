@@ -512,7 +512,7 @@ static void operate(bool strict)
 
 START_TEST(a_million_operations)
 {
-    const long most = getenv("CHRONOS_TEST_LIGHT") ? 50000 : 1000000;
+    const long most = check_rounds(1000000);
 
     while (operations < most) {
         bool strict = below(3) == 0;

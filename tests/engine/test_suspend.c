@@ -44,7 +44,7 @@ static uint64_t away(const char *text)
     uint64_t id = lease(0, text);
     ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
     ck_assert_int_eq(engine_suspend_measured(engine, SECONDS(100), id, 5 * GIB, 2), 0);
-    ck_assert_int_eq(engine_suspended(engine, SECONDS(101), id), 0);
+    ck_assert_int_eq(engine_suspended(engine, SECONDS(101), id, 0), 0);
     is(id, PARTITION_SUSPENDED, SUSPEND_AWAY);
     engine_events_free(engine_take_events(engine));
     return id;
@@ -95,13 +95,13 @@ START_TEST(stages)
     is(id, PARTITION_SUSPENDED, SUSPEND_LEAVING);
     engine_events_free(engine_take_events(engine));
     refused(resume(100, id, 10, true), REFUSED_BUSY, "is still being suspended");
-    ck_assert_int_eq(engine_resumed(engine, SECONDS(100), id), 0); /* not this stage: nothing */
+    ck_assert_int_eq(engine_resumed(engine, SECONDS(100), id, 0), 0); /* not this stage: nothing */
     ck_assert_ptr_null(engine_take_events(engine));
     ck_assert_int_eq(engine_suspend_measured(engine, SECONDS(101), id, 5 * GIB, 2), 0);
     ck_assert_uint_eq(one_event(EVENT_MEASURED)->after.suspended_bytes, 5 * GIB);
-    ck_assert_int_eq(engine_suspended(engine, SECONDS(102), id), 0);
+    ck_assert_int_eq(engine_suspended(engine, SECONDS(102), id, 0), 0);
     ck_assert_uint_eq(one_event(EVENT_SUSPENDED)->after.suspended_count, 2);
-    ck_assert_int_eq(engine_suspended(engine, SECONDS(102), id), 0);
+    ck_assert_int_eq(engine_suspended(engine, SECONDS(102), id, 0), 0);
     ck_assert_ptr_null(engine_take_events(engine));
     refused(engine_resize(engine, CALL(SECONDS(103), &alice, &why), id, GIB), REFUSED_BUSY,
             "p1 is suspended");
@@ -114,7 +114,7 @@ START_TEST(stages)
     is(id, PARTITION_SUSPENDED, SUSPEND_RETURNING);
     ck_assert_uint_eq(engine_promised(engine, 0, SECONDS(249)), 100 * GIB);
     refused(resume(201, id, 10, false), REFUSED_BUSY, "is being resumed");
-    ck_assert_int_eq(engine_resumed(engine, SECONDS(203), id), 0);
+    ck_assert_int_eq(engine_resumed(engine, SECONDS(203), id, 0), 0);
     one_event(EVENT_RESUMED);
     is(id, PARTITION_ACTIVE, SUSPEND_NONE);
     ck_assert_int_eq(engine_advance(engine, SECONDS(245)), 0);
@@ -185,7 +185,7 @@ START_TEST(no_room)
     ck_assert_int_eq(engine_find(engine, id)->end_ns, SECONDS(220));
     engine_events_free(engine_take_events(engine));
     /* The device is still full: back again, and its place is free. */
-    ck_assert_int_eq(engine_resume_failed(engine, SECONDS(200), id), 0);
+    ck_assert_int_eq(engine_resume_failed(engine, SECONDS(200), id, ""), 0);
     ck_assert_int_eq(one_event(EVENT_RESUME_FAILED)->after.end_ns, SECONDS(200 + DAY));
     is(id, PARTITION_SUSPENDED, SUSPEND_AWAY);
     ck_assert_uint_eq(engine_promised(engine, 0, SECONDS(200)), 0);
@@ -198,7 +198,7 @@ START_TEST(asked_for)
     begin();
     uint64_t id = grant(engine, 0, &alice, 0, "0.5 100 on_expiry=term");
     engine_events_free(engine_take_events(engine));
-    refused(engine_suspend(engine, CALL(SECONDS(1), &alice, &why), id), REFUSED_BUSY,
+    refused(engine_suspend(engine, CALL(SECONDS(1), &alice, &why), id), REFUSED_INVALID,
             "write suspend there first");
     refused(engine_suspend(engine, CALL(SECONDS(1), &bob, &why), id), REFUSED_OWNER, "uid 1000");
     id = lease(2, "0.5 100");
@@ -242,7 +242,7 @@ START_TEST(hours)
     ck_assert_int_eq(resume(200, id, 50, false), 0);
     ck_assert_uint_eq(engine_use(engine, HOLDER_USER, 1000, SECONDS(200)).held_ppm, 1000000);
     ck_assert_uint_eq(engine_use(engine, HOLDER_USER, 1000, SECONDS(200)).day_ppm_s, 150 * 1000000);
-    ck_assert_int_eq(engine_resume_failed(engine, SECONDS(230), id), 0);
+    ck_assert_int_eq(engine_resume_failed(engine, SECONDS(230), id, ""), 0);
     ck_assert_uint_eq(engine_use(engine, HOLDER_USER, 1000, SECONDS(230)).day_ppm_s, 130 * 1000000);
     set("quota/user/1000/fraction", "0.5");
     engine_events_free(engine_take_events(engine));
@@ -271,7 +271,7 @@ START_TEST(taken_back)
             else if (step == 1)
                 ck_assert_int_eq(engine_suspend_measured(engine, SECONDS(now), id, GIB, 1), 0);
             else if (step == 2)
-                ck_assert_int_eq(engine_suspended(engine, SECONDS(now), id), 0);
+                ck_assert_int_eq(engine_suspended(engine, SECONDS(now), id, 0), 0);
             else if (step == 3) {
                 other = grant(engine, SECONDS(now), &bob, 0, "0.5 1000");
                 engine_events_free(engine_take_events(engine));
@@ -279,7 +279,7 @@ START_TEST(taken_back)
             } else if (step == 4)
                 release(SECONDS(now), other);
             else
-                ck_assert_int_eq(engine_resumed(engine, SECONDS(now), id), 0);
+                ck_assert_int_eq(engine_resumed(engine, SECONDS(now), id, 0), 0);
             struct partition after = *engine_find(engine, id);
             struct engine_event *events = engine_take_events(engine);
             ck_assert_ptr_nonnull(events);
@@ -293,13 +293,13 @@ START_TEST(taken_back)
             else if (step == 1)
                 ck_assert_int_eq(engine_suspend_measured(engine, SECONDS(now), id, GIB, 1), 0);
             else if (step == 2)
-                ck_assert_int_eq(engine_suspended(engine, SECONDS(now), id), 0);
+                ck_assert_int_eq(engine_suspended(engine, SECONDS(now), id, 0), 0);
             else if (step == 3)
                 ck_assert_int_eq(resume(now, id, 50, true), 0);
             else if (step == 4)
                 release(SECONDS(now), other);
             else
-                ck_assert_int_eq(engine_resumed(engine, SECONDS(now), id), 0);
+                ck_assert_int_eq(engine_resumed(engine, SECONDS(now), id, 0), 0);
             const struct partition *p = engine_find(engine, id);
             ck_assert_uint_eq(p->state, after.state);
             ck_assert_uint_eq(p->suspend_stage, after.suspend_stage);
@@ -326,7 +326,7 @@ START_TEST(not_low)
     engine_events_free(events);
     release(SECONDS(170), other);
     ck_assert_int_eq(resume(180, id, 500, false), 0);
-    ck_assert_int_eq(engine_resumed(engine, SECONDS(181), id), 0);
+    ck_assert_int_eq(engine_resumed(engine, SECONDS(181), id, 0), 0);
     uint64_t high = of_class(SECONDS(200), 1001, "1 10", PRIORITY_HIGH);
     starts(high, 680, PARTITION_PENDING);
     is(id, PARTITION_ACTIVE, SUSPEND_NONE);

@@ -110,7 +110,7 @@ static void compare(void)
 START_TEST(random_spans)
 {
     tally_init(&tally);
-    for (int round = 0; round < 100000; round++) {
+    for (int round = 0; round < check_rounds(100000); round++) {
         size_t i = (size_t)below(round / 100 % SPANS + 1);
 
         if (spans[i].used) {
@@ -170,7 +170,7 @@ static void compare_windows(const struct windows *windows, const int64_t *all, i
 
 START_TEST(windows_as_listed)
 {
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < check_rounds(300); round++) {
         int64_t bounds[BOUNDS], all[BOUNDS + 8], period_ns = 1 + below(6);
         size_t count = 1 + (size_t)below(BOUNDS);
         struct windows windows = {below(100), bounds, count, period_ns};

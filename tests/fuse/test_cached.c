@@ -95,10 +95,10 @@ END_TEST
 
 START_TEST(test_many)
 {
-    enum { COUNT = 100000 };
-    for (uint64_t id = 1; id <= COUNT; id += 3)
+    const uint64_t count = (uint64_t)check_rounds(100000);
+    for (uint64_t id = 1; id <= count; id += 3)
         note(id % 2 ? directory(id) : in_list(id << 20), 0);
-    for (uint64_t id = 1; id <= COUNT; id++) {
+    for (uint64_t id = 1; id <= count; id++) {
         ck_assert_int_eq(has(directory(id), 0), id % 3 == 1 && id % 2);
         ck_assert_int_eq(has(in_list(id << 20), 0), id % 3 == 1 && !(id % 2));
     }

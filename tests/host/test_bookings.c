@@ -217,7 +217,7 @@ START_TEST(test_model)
     } model[PARTITIONS][PIDS];
     static struct bookings_use uses[PARTITIONS * PIDS];
     uint64_t random = 1;
-    for (int step = 0; step < STEPS; step++) {
+    for (int step = 0; step < check_rounds(STEPS); step++) {
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
         unsigned id = (unsigned)(random >> 33) % PARTITIONS, at = (unsigned)(random >> 40) % PIDS;
         uint64_t bytes = random >> 54;

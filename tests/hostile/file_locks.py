@@ -38,7 +38,7 @@ def go_on(mount, path, attack, user, others):
     attacker = Attacker(user, attack)
     what = f'{user.name} holds {path[len(mount.dir):]}'
     os.write(go, b'x')
-    if check(select.select([before.pipe], [], [], 5 * lib.FACTOR)[0], 'waits:', what):
+    if check(select.select([before.pipe], [], [], 40 * lib.FACTOR)[0], 'waits:', what):
         before.finish()
     else:
         stuck.append(before)

@@ -65,7 +65,7 @@ class Attacker:
 def goes_on(user, what, function, *arguments):
     """Checks that the call ends while another user holds a lock. Returns what it returns."""
     running = user.start(function, *arguments)
-    done = select.select([running.pipe], [], [], 5 * lib.FACTOR)[0]
+    done = select.select([running.pipe], [], [], 40 * lib.FACTOR)[0]
     if not check(done, user.name, 'waits:', what, arguments):
         stuck.append(running)
         return None

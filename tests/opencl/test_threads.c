@@ -9,7 +9,7 @@
 
 static void *allocate_and_free(void *context)
 {
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < check_rounds(2000); i++) {
         cl_mem buffer = cl->clCreateBuffer(context, 0, 100, NULL, NULL);
         void *memory = cl->clSVMAlloc(context, 0, 100, 0);
         if (buffer) {

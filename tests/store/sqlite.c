@@ -314,7 +314,7 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET name=char(10) WHERE id=3", "partition"},
         {"UPDATE partition SET name=printf('%065d', 0) WHERE id=3", "partition"},
         {"UPDATE partition SET name='a'||char(0)||'b' WHERE id=3", "partition"},
-        {"UPDATE partition SET on_expiry=3 WHERE id=3", "partition"},
+        {"UPDATE partition SET on_expiry=4 WHERE id=3", "partition"},
         {"UPDATE partition SET grace_ns=-1 WHERE id=3", "partition"},
         {"UPDATE partition SET grace_ns=9223372036854775807 WHERE id=3", "partition"},
         {"UPDATE partition SET warn_ns=-1 WHERE id=3", "partition"},

@@ -30,7 +30,6 @@ START_TEST(every_minute_of_two_years)
 {
     int64_t start_s = utc(2026, 1, 1, 0, 0);
 
-    /* Under valgrind a zone takes ten seconds and more. */
     for (size_t i = 0; i < (getenv("CHRONOS_TEST_LIGHT") ? 1 : ARRAY_COUNT(zones)); i++) {
         zone(zones[i]);
         walk_two_years(start_s);

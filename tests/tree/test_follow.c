@@ -176,12 +176,12 @@ END_TEST
  * only those are that the reader has not got. */
 START_TEST(test_any)
 {
-    for (uint32_t seed = 1; seed <= 300; seed++) {
+    for (int seed = 1; seed <= check_rounds(300); seed++) {
         uint64_t lost;
         teardown();
         setup();
         strbuf_clear(&got);
-        chance = seed;
+        chance = (uint32_t)seed;
         add();
         read_piece(1);
         while (last < LINES - 40) {
@@ -205,12 +205,12 @@ END_TEST
 /* The same read again, by the next worker, since the first answer was not sent. */
 START_TEST(test_repeated)
 {
-    for (uint32_t seed = 1; seed <= 200; seed++) {
+    for (int seed = 1; seed <= check_rounds(200); seed++) {
         uint64_t lost;
         teardown();
         setup();
         strbuf_clear(&got);
-        chance = seed;
+        chance = (uint32_t)seed;
         while (last < 1000) {
             add();
             for (uint32_t n = next(5); n; n--) {
@@ -294,12 +294,12 @@ END_TEST
 /* A shell's `read` takes more than it needs and goes back to the end of its line. */
 START_TEST(test_going_back)
 {
-    for (uint32_t seed = 1; seed <= 100; seed++) {
+    for (int seed = 1; seed <= check_rounds(100); seed++) {
         uint64_t lost;
         teardown();
         setup();
         strbuf_clear(&got);
-        chance = seed;
+        chance = (uint32_t)seed;
         while (last < 1000) {
             for (uint32_t n = next(9); n; n--)
                 add();

@@ -143,8 +143,28 @@ START_TEST(sentences)
 }
 END_TEST
 
+/* A quota is a bound like the room on a device, also of a user who has no record yet. */
+START_TEST(quotas_bind)
+{
+    const struct caller root = {.root = true, .admin = true};
+    const struct call *call = ENGINE_CALL(tree.now_ns, 7, &root, &(struct refusal){""});
+    struct write write;
+    ck_assert_int_eq(engine_set(tree.engine, call, "quota/user/0/fraction", "1"), 0);
+    ck_assert_int_eq(engine_set(tree.engine, call, "quota/default/fraction", "0.3"), 0);
+    ck_assert_int_eq(put("0.5 40s", 0, 3000, true, &write), 0);
+    ck_assert_msg(strncmp(tree.scratch.data, "0.30 40s\n", 9) == 0, "%s", tree.scratch.data);
+    ck_assert_int_eq(engine_set(tree.engine, call, "quota/user/3000/hours_day", "0.25"), 0);
+    ck_assert_int_eq(put("0.25 2h", 0, 3000, true, &write), 0);
+    ck_assert_msg(strstr(tree.scratch.data, "0.25 1h\n"), "%s", tree.scratch.data);
+    settle();
+    char text[4096];
+    snprintf(text, sizeof(text), "%s", tree.scratch.data);
+    ck_assert_int_gt(check_lines(text, 0), 1);
+}
+END_TEST
+
 int main(void)
 {
     setenv("TZ", "UTC0", 1);
-    return check_main("suggestions", setup, teardown, all_are_accepted, sentences);
+    return check_main("suggestions", setup, teardown, all_are_accepted, sentences, quotas_bind);
 }

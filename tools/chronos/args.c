@@ -196,9 +196,11 @@ static int take_word(struct args *args, const char *text)
     return 0;
 }
 
-/* Return whether the next word is the program that the command runs. */
-static bool program_is_next(const struct args *args)
+/* Return whether this word, which is next, is the program that the command runs. */
+static bool program_is_next(struct args *args, const char *text)
 {
+    if (args->command)
+        args->words[args->count] = text; /* for own_words to look at */
     return args->command && args->command->own_words && args->program < 0 &&
            args->count >= args->command->own_words(args);
 }
@@ -225,7 +227,7 @@ static int parse(int argc, char **argv, struct args *args)
             if (r)
                 return r;
         } else {
-            if (program_is_next(args)) {
+            if (program_is_next(args, argv[i])) {
                 args->program = args->count;
                 options_end = true;
             }

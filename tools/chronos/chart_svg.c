@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include "core/base/array.h"
+#include "core/base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static void put_text(const char *string)
 {
     const unsigned char *text = (const unsigned char *)string;
     for (size_t length; *text != '\0'; text += length) {
-        length = json_sequence(text);
+        length = utf8_length(text);
         if (length == 0) {
             fputs("\xef\xbf\xbd", stdout); /* U+FFFD */
             length = 1;

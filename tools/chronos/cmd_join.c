@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos join: add running processes to a partition. */
 #include "change.h"
+#include "container.h"
 #include "handle.h"
+
+static const struct option options[] = {
+    {"oci", 0, NULL,
+     "All arguments are partitions; the process is that of the container whose state is on "
+     "standard input."},
+    OPTION_END,
+};
 
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     char id[CHRONOS_ID_MAX];
+    if (args_option(args, "oci"))
+        return container_join(mount, args->command, args->words);
     int r = handle_find(mount, args->words[0], id);
     return r ? r : change_processes(mount, args->command, id, args->words + 1);
 }
@@ -21,8 +31,12 @@ const struct command cmd_join = {
             "environment stays as it is: limits that a library keeps need the variables of\n"
             "env when the program starts.\n"
             "\n"
+            "With --oci it is the createRuntime hook of a container, as chronos cdi has it:\n"
+            "if it is refused, the engine prints why and does not start the container.\n"
+            "\n"
             "    chronos join p1 4242\n"
             "    chronos join p1 $(podman inspect -f '{{.State.Pid}}' CONTAINER)",
+    .options = options,
     .changes = true,
     .run = run,
 };

@@ -133,13 +133,12 @@ const struct command cmd_mode = {
     .args = "[DEVICE] [MODE...]",
     .summary = "Show or set how the partitions of a device share its time.",
     .help = "Without MODE it prints the mode of DEVICE, or of all devices, and what there\n"
-            "is of it now: servers, clients, instances, and a sentence for each trouble.\n"
+            "is of it now: the server, its clients, and a sentence for each trouble.\n"
             "With MODE it sets it, for administrators, while no partition is on the device:\n"
             "\n"
             "    chronos mode 0 timeslice 4        in turns, at most 4 partitions at once\n"
             "    chronos mode 0 mps                at once, through an MPS server\n"
             "    chronos mode 0 mps --percentage 50 --memory 4G\n"
-            "    chronos mode 0 mig 1g.18gb 4      an instance of the card for each\n"
             "    chronos mode 0 none               as the driver does it\n"
             "\n"
             "docs/sharing.md says which mode is for whom.",

@@ -188,9 +188,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         worst = release_selected(mount, &select);
     for (int i = 0; i < args->count; i++) {
         char id[CHRONOS_ID_MAX];
-        int r = handle_find(mount, args->words[i], id);
+        bool series = args_option(args, "series");
+        int r = series ? handle_find_series(mount, args->words[i], id)
+                       : handle_find(mount, args->words[i], id);
         if (!r)
-            r = args_option(args, "series") ? release_series(mount, id) : release_one(mount, id);
+            r = series ? release_series(mount, id) : release_one(mount, id);
         if (r != EXIT_DONE)
             worst = args->count > 1 ? EXIT_REFUSED : r;
     }

@@ -136,6 +136,19 @@ static bool report_end(void *context)
     return true;
 }
 
+static int own_words(const struct args *args)
+{
+    if (args_option(args, "in"))
+        return 0;
+    return args->count >= 2 && request_has_device(args->words) ? 3 : 2;
+}
+
+/* Return whether the words before the program begin with a device. */
+static bool has_device(const struct args *args)
+{
+    return args->program == 3 && request_is_device(args->words[0]);
+}
+
 /* Check that a program follows the command's own words, and that --in comes without the options and
  * words of a new partition. */
 static int check(const struct args *args)
@@ -148,9 +161,12 @@ static int check(const struct args *args)
     }
     if (in && args_option(args, "wait") && args_option(args, "wait")[0] != '\0')
         return args_usage_error(args->command, "With --in, --wait takes no time.");
+    if (!in && has_device(args) && args_option(args, "gpu"))
+        return args_usage_error(args->command, "--gpu and device %s exclude each other.",
+                                args->words[0]);
     if (in && args->program > 0)
         return args_usage_error(args->command, "AMOUNT and DURATION cannot be used with --in.");
-    if (args->program != (in ? 0 : 2) || args->program == args->count)
+    if ((args->program != (in ? 0 : 2) && !has_device(args)) || args->program == args->count)
         return args_usage_error(args->command, "run needs %s.",
                                 in ? "PROGRAM" : args->command->args);
     return 0;
@@ -179,13 +195,18 @@ static int wait_for_start(const struct args *args, struct use *use)
 static int open_partition(const struct args *args, struct use *use, int *ret_hold)
 {
     const char *in = args_option(args, "in"), *gpu = args_option(args, "gpu");
-    const char *device = in ? NULL : request_device(args, gpu ? gpu : "any");
+    const int first = has_device(args); /* of AMOUNT and DURATION */
+    const char *device = in ? NULL
+                            : request_device(args, first ? args->words[0]
+                                                   : gpu ? gpu
+                                                         : "any");
     char line[512], path[64];
     int r = 0;
     if (!in && !device)
         return EXIT_USAGE;
     if (!in) {
-        r = request_line(args, args->words[0], args->words[1], "hold", line, sizeof(line));
+        r = request_line(args, args->words[first], args->words[first + 1], "hold", line,
+                         sizeof(line));
         if (!r)
             r = request_open(use->mount, device, ret_hold);
         if (!r)
@@ -244,18 +265,14 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return run_exit_like(status);
 }
 
-static int own_words(const struct args *args)
-{
-    return args_option(args, "in") ? 0 : 2;
-}
-
 const struct command cmd_run = {
     .name = "run",
-    .args = "AMOUNT DURATION PROGRAM [ARG...]",
+    .args = "[DEVICE] AMOUNT DURATION PROGRAM [ARG...]",
     .summary = "Run a program in a partition.",
     .help = "Creates a partition, runs PROGRAM in it, and releases the partition when PROGRAM\n"
-            "ends. AMOUNT and DURATION are as in create. Options come before PROGRAM; a --\n"
-            "before PROGRAM is needed only if its name begins with a dash.\n"
+            "ends. DEVICE, AMOUNT and DURATION are as in create; without DEVICE it takes any.\n"
+            "Options come before PROGRAM; a -- before PROGRAM is needed only if its name\n"
+            "begins with a dash.\n"
             "\n"
             "PROGRAM finds the directory of its partition in CHRONOS_PARTITION, as in\n"
             "cat $CHRONOS_PARTITION/remaining. If it uses CUDA or OpenCL, it sees the\n"

@@ -61,8 +61,9 @@ struct command {
     bool changes;                 /* repeating it could do more */
     /* Execute the command and return an enum exit_code. `mount` is NULL if without_tree. */
     int (*run)(const struct chronos_mount *mount, const struct args *args);
-    /* Return the number of the command's own words before the program that it runs. All words after
-     * them are the program's, even options. NULL: the command runs no program. */
+    /* Return the number of the command's own words before the program that it runs, by those that
+     * are taken already and the next one. All words after them are the program's, even options.
+     * NULL: the command runs no program. */
     int (*own_words)(const struct args *args);
     int failed; /* exit code if it cannot be run at all; 0: as command_exits says */
 };

@@ -40,9 +40,11 @@ bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX])
 /* What was found for a label. */
 struct found {
     size_t count;
-    char id[CHRONOS_ID_MAX]; /* the first one */
-    char list[256];          /* "p1, p2"; may be truncated */
-    struct nearest nearest;  /* labels of the caller's own that the text may mean */
+    char id[CHRONOS_ID_MAX];        /* the first one */
+    char list[256];                 /* "p1, p2"; may be truncated */
+    bool as_series;                 /* the occurrences of one are one */
+    char series[CHRONOS_VALUE_MAX]; /* of the first one; "" if it does not repeat */
+    struct nearest nearest;         /* labels of the caller's own that the text may mean */
 };
 
 static void add(struct found *found, const char *id, const char *owner)
@@ -64,6 +66,19 @@ static bool is_own(const struct chronos_mount *mount, const char *id)
     return fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == geteuid();
 }
 
+/* Return whether a partition is of the series that was found, or note that of the first one. */
+static bool is_same_series(const struct chronos_mount *mount, const char *id, struct found *found)
+{
+    char path[64], series[CHRONOS_VALUE_MAX] = "";
+    snprintf(path, sizeof(path), "partitions/%s/series", id);
+    if (!found->as_series || chronos_read(mount->root, path, series, sizeof(series)) < 0)
+        return false;
+    if (found->count > 0)
+        return series[0] != '\0' && strcmp(series, found->series) == 0;
+    memcpy(found->series, series, sizeof(series));
+    return false;
+}
+
 /* Take one of the caller's partitions, or with `others` one that is not, if it has this label;
  * NULL: any. */
 static void take(const struct chronos_mount *mount, const char *id, const char *label, bool others,
@@ -81,9 +96,11 @@ static void take(const struct chronos_mount *mount, const char *id, const char *
         return;
     }
     snprintf(path, sizeof(path), "partitions/%s/user", id);
-    if (!others)
+    if (!others && !is_same_series(mount, id, found))
         add(found, id, NULL);
-    else if (chronos_read(mount->root, path, owner, sizeof(owner)) == 0)
+    if (!others)
+        return;
+    if (chronos_read(mount->root, path, owner, sizeof(owner)) == 0)
         add(found, id, owner);
 }
 
@@ -123,13 +140,14 @@ static int report_none(const struct chronos_mount *mount, const char *text, stru
     return EXIT_UNKNOWN;
 }
 
-int handle_find(const struct chronos_mount *mount, const char *text,
+static int find(const struct chronos_mount *mount, const char *text, bool as_series,
                 char ret_id[static CHRONOS_ID_MAX])
 {
     uint64_t *ids = NULL;
     size_t count = 0;
     bool mine = strcmp(text, "mine") == 0;
-    struct found found = {.nearest = nearest_new(text, strlen(text))}, others = {.count = 0};
+    struct found found = {.nearest = nearest_new(text, strlen(text)), .as_series = as_series};
+    struct found others = {.count = 0};
     if (handle_id(text, ret_id))
         return 0;
     int r = chronos_list_mine(mount, &ids, &count);
@@ -152,4 +170,16 @@ int handle_find(const struct chronos_mount *mount, const char *text,
     }
     memcpy(ret_id, found.id, sizeof(found.id));
     return 0;
+}
+
+int handle_find(const struct chronos_mount *mount, const char *text,
+                char ret_id[static CHRONOS_ID_MAX])
+{
+    return find(mount, text, false, ret_id);
+}
+
+int handle_find_series(const struct chronos_mount *mount, const char *text,
+                       char ret_id[static CHRONOS_ID_MAX])
+{
+    return find(mount, text, true, ret_id);
 }

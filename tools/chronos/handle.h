@@ -13,5 +13,8 @@ bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX]);
  * not looked up. */
 int handle_find(const struct chronos_mount *mount, const char *text,
                 char ret_id[static CHRONOS_ID_MAX]);
+/* The same, but a label that all occurrences of a series have names the first of them. */
+int handle_find_series(const struct chronos_mount *mount, const char *text,
+                       char ret_id[static CHRONOS_ID_MAX]);
 
 #endif

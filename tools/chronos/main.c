@@ -14,6 +14,7 @@
  *   output.c table.c json.c               how results look
  *   watch.c      results in place, again and again
  *   failure.c    messages about errors
+ *   container.c  the hook of container engines   oci_state.c  what engines tell it
  *   pages.c      another program, at build time: man pages and completion
  *
  * tools/libchronos reads and writes the files. Every command could be a shell script.

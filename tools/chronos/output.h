@@ -33,9 +33,6 @@ void table_cell(struct table *table, enum colour colour, const char *text);
 void table_print(struct table *table); /* cuts long cells where the terminal is too narrow */
 struct table *table_free(struct table *table);
 
-/* Return the length of the well-formed UTF-8 sequence at `text`; 0: malformed. */
-size_t json_sequence(const unsigned char *text);
-
 /* JSON on stdout. `key` is NULL inside an array. */
 struct json {
     int depth;

@@ -113,6 +113,8 @@ int report_take_line(struct report *report, const char *text)
         !output_time_read(chronos_line_value(&line, "start"), &use.from) ||
         !output_time_read(chronos_line_value(&line, "end"), &use.to) || use.to < report->since)
         return 0;
+    if (strcmp(chronos_line_value(&line, "state"), "pending") == 0)
+        return 0; /* it had not started */
     if (use.from < report->since)
         use.from = report->since;
     if (use.from > use.to)

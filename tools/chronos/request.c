@@ -67,6 +67,26 @@ static int add_waiting(const struct args *args, char *line, size_t size)
     return add_word(args, NULL, waits ? "queue" : NULL, line, size);
 }
 
+/* Return whether a word is made of digits and some of these, and is an amount or a time then. */
+static bool is_number(const char *word, const char *also)
+{
+    size_t digits = strspn(word, "0123456789.");
+    return digits > 0 && digits + strspn(word + digits, also) == strlen(word);
+}
+
+bool request_is_device(const char *word)
+{
+    unsigned index;
+    return strcmp(word, "any") == 0 || chronos_parse_device(word, &index);
+}
+
+bool request_has_device(const char *const words[3])
+{
+    bool amount = is_number(words[1], "%KMGTiB") &&
+                  (strpbrk(words[1], ".%KMGT") || strcmp(words[1], "1") == 0);
+    return request_is_device(words[0]) && amount && is_number(words[2], "0123456789dhms");
+}
+
 int request_line(const struct args *args, const char *amount, const char *duration,
                  const char *more, char *ret_line, size_t size)
 {

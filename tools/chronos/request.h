@@ -45,6 +45,10 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
 /* Write the line and read the id back. 0, or an exit code after a message. */
 int request_ask(const struct chronos_mount *mount, int fd, const char *line,
                 char ret_id[static CHRONOS_ID_MAX]);
+/* Return whether a word can be a device: a number, gpu0, or any. */
+bool request_is_device(const char *word);
+/* Return whether three words are DEVICE AMOUNT DURATION, not AMOUNT DURATION and something else. */
+bool request_has_device(const char *const words[3]);
 /* All of that for the words [DEVICE] AMOUNT DURATION of a command. 0, or an exit code after a
  * message. */
 int request_make(const struct chronos_mount *mount, const struct args *args,

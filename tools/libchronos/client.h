@@ -39,6 +39,8 @@
  *
  *   CHRONOS_PARTITION    directories of partitions, absolute, separated by ':'; of one with several
  *                        devices that in each, such as /chronos/gpu0/p5:/chronos/gpu1/p5
+ *   CHRONOS_PARTITION_p1 further ones of a container, each with the number of its partition; looked
+ *                        at after CHRONOS_PARTITION, if that is set
  *   CHRONOS_UNREACHABLE  "allow": let allocations through while the files cannot be
  *                        reached; refuse them on any other value
  *   CHRONOS_DEBUG        set and not empty: report refusals on stderr
@@ -114,6 +116,12 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
 /* Release charged bytes. Does nothing for the parent's bytes in a forked child: they stay the
  * parent's. */
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner);
+/* Write to the file what keeps this process from being suspended, now and whenever it is opened
+ * again; a child of fork begins without. */
+#define CHRONOS_MARK_IPC       1u
+#define CHRONOS_MARK_MANAGED   2u
+#define CHRONOS_MARK_MULTICAST 4u
+void chronos_charge_mark(struct chronos_charge *charge, unsigned mark);
 
 /* Return whether this thread is in the middle of one of these calls, which a signal interrupted. */
 bool chronos_charge_is_inside(void);
@@ -135,6 +143,8 @@ struct chronos_mount {
 int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
                        struct chronos_mount *ret_mount);
 void chronos_mount_close(struct chronos_mount *mount);
+/* Return whether root or this user mounted the tree, also where its path was given. */
+bool chronos_mount_is_trusted(const struct chronos_mount *mount);
 
 /* -- path --------------------------------------------------------------------------------- */
 /* `path` is relative to the descriptor `directory`, as in openat(2). */
@@ -267,6 +277,11 @@ int chronos_places_own(const char *list, size_t length, const char *own, char **
 /* Read the file `environment` of a partition's directory, with the caller's path of the directory
  * in the place of the daemon's. The caller frees *ret_text. */
 int chronos_variables_read(int directory, char **ret_text);
+/* Return the value that a program gets for the variable `name` of that file if it has `present`
+ * (NULL: nothing): in a list its own entries stay, behind the new one. 0, and the caller frees
+ * *ret_value; or -ENOMEM. */
+int chronos_variable_merge(const char *name, const char *value, const char *present,
+                           char **ret_value);
 
 /* -- requests ----------------------------------------------------------------------------- */
 

@@ -20,6 +20,38 @@ static bool is_set(const char *name)
     return value && value[0] != '\0';
 }
 
+/* Add the directories of a list. 0 or -ENOMEM. */
+static int add_list(struct chronos_environment *environment, const char *list)
+{
+    while (*list != '\0' && environment->count < CHRONOS_PARTITIONS_MAX) {
+        size_t length = strcspn(list, ":");
+        bool known = length == 0;
+        for (unsigned i = 0; i < environment->count && !known; i++)
+            known = strncmp(environment->directory[i], list, length) == 0 &&
+                    environment->directory[i][length] == '\0';
+        if (!known && !(environment->directory[environment->count++] = strndup(list, length)))
+            return -ENOMEM;
+        list += length + (list[length] == ':');
+    }
+    return 0;
+}
+
+/* Add those of CHRONOS_PARTITION_p1 and the like. */
+static int add_further(struct chronos_environment *environment)
+{
+    static const char name[] = "CHRONOS_PARTITION_p";
+    int r = 0;
+    for (char **at = environ; !r && at && *at; at++) {
+        const char *number = *at + sizeof(name) - 1;
+        if (strncmp(*at, name, sizeof(name) - 1) != 0)
+            continue;
+        size_t digits = strspn(number, "0123456789");
+        if (digits > 0 && number[digits] == '=')
+            r = add_list(environment, number + digits + 1);
+    }
+    return r;
+}
+
 int chronos_environment_read(struct chronos_environment *ret_environment)
 {
     struct chronos_environment environment = {0};
@@ -28,17 +60,12 @@ int chronos_environment_read(struct chronos_environment *ret_environment)
 
     environment.allow_unreachable = unreachable && strcmp(unreachable, "allow") == 0;
     environment.debug = is_set("CHRONOS_DEBUG");
-    while (list && *list != '\0' && environment.count < CHRONOS_PARTITIONS_MAX) {
-        size_t length = strcspn(list, ":");
-        if (length > 0) {
-            char *directory = strndup(list, length);
-            if (!directory) {
-                chronos_environment_release(&environment);
-                return -ENOMEM;
-            }
-            environment.directory[environment.count++] = directory;
-        }
-        list += length + (list[length] == ':');
+    int r = list ? add_list(&environment, list) : 0;
+    if (!r && list)
+        r = add_further(&environment);
+    if (r < 0) {
+        chronos_environment_release(&environment);
+        return r;
     }
     *ret_environment = environment;
     return 0;

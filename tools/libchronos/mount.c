@@ -132,3 +132,16 @@ void chronos_mount_close(struct chronos_mount *mount)
 {
     mount->root = fd_close(mount->root);
 }
+
+bool chronos_mount_is_trusted(const struct chronos_mount *mount)
+{
+    struct mountinfo_reader reader;
+    struct mountinfo found;
+    bool trusted = false;
+    if (mountinfo_open(&reader, -1) < 0)
+        return false;
+    while (!trusted && mountinfo_next(&reader, &found))
+        trusted = is_chronosfs(&found) && check_device(mount->root, found.device) == 0;
+    mountinfo_close(&reader);
+    return trusted;
+}

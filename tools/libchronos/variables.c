@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Read the variables for programs in a partition; see client.h. It must not know which there are,
- * but the one that says where the partition is.
+ * but the one that says where the partition is, and which are lists.
  */
 #include "client.h"
+
+#include "core/base/array.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,5 +78,51 @@ int chronos_variables_read(int directory, char **ret_text)
     if (r < 0)
         return r;
     *ret_text = own;
+    return 0;
+}
+
+/* Lists: the caller's entries stay, behind the new one. All can be joined by a colon. */
+static const struct {
+    const char *name, *separators;
+} lists[] = {{"LD_PRELOAD", ": "}, {"OPENCL_LAYERS", ":"}};
+
+/* Return what separates the entries of this list; NULL: it is none. */
+static const char *separators_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        if (strcmp(lists[i].name, name) == 0)
+            return lists[i].separators;
+    }
+    return NULL;
+}
+
+static bool has_entry(const char *list, const char *separators, const char *entry)
+{
+    size_t length = strlen(entry);
+    for (const char *at = list;; at++) {
+        size_t there = strcspn(at, separators);
+        if (there == length && memcmp(at, entry, length) == 0)
+            return true;
+        at += there;
+        if (*at == '\0')
+            return false;
+    }
+}
+
+int chronos_variable_merge(const char *name, const char *value, const char *present,
+                           char **ret_value)
+{
+    const char *separators = separators_of(name);
+    char *merged;
+    if (!separators || !present || present[0] == '\0') {
+        merged = strdup(value);
+    } else if (has_entry(present, separators, value)) {
+        merged = strdup(present);
+    } else if (asprintf(&merged, "%s:%s", value, present) < 0) {
+        merged = NULL;
+    }
+    if (!merged)
+        return -ENOMEM;
+    *ret_value = merged;
     return 0;
 }

@@ -35,8 +35,11 @@ def _combine(name: str, values: list[str]) -> str:
     values = list(dict.fromkeys(values))
     if name in _SEPARATORS:
         return _SEPARATORS[name].join(values)
-    value = values[-1]
-    before = _before.get(name)
+    return with_others(name, values[-1], _before.get(name))
+
+
+def with_others(name: str, value: str, before: str | None) -> str:
+    """The value of a variable of a partition in a program that has had `before`."""
     if name in _PREPENDED and before:
         return ":".join([value, *_others(name, before, value)])
     return value
