@@ -59,6 +59,7 @@ struct engine *engine_free(struct engine *engine)
         index_remove(engine, entry);
         index_free_entry(entry);
     }
+    pool_end(&engine->entries);
     settings_free(engine);
     engine_events_free(engine->first_event);
     queue_free(&engine->queue);

@@ -27,7 +27,10 @@ void index_free_entry(struct entry *entry)
     free(entry->waiter);
     free(entry->extra);
     free(entry->beside);
-    free(entry);
+    if (entry->pooled)
+        pool_give(entry);
+    else
+        free(entry);
 }
 
 /* Make room for what few partitions have, if this one has or can have some of it. */
@@ -46,14 +49,17 @@ static int add_extra(struct entry *entry, const struct partition *partition,
     return 0;
 }
 
-struct entry *index_new_entry(const struct engine *engine, const struct partition *partition,
+struct entry *index_new_entry(struct engine *engine, const struct partition *partition,
                               const struct waiting *waiting)
 {
     uint32_t share_count = partition->share_count;
-    struct entry *entry = calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
+    bool pooled = share_count == 1;
+    struct entry *entry = pooled ? pool_take(&engine->entries)
+                                 : calloc(1, sizeof(*entry) + share_count * sizeof(struct place));
 
     if (!entry)
         return NULL;
+    entry->pooled = pooled;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
     if (engine->counts_beside)
         entry->beside = calloc(share_count, sizeof(*entry->beside));

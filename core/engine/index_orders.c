@@ -171,6 +171,7 @@ static const struct avl_kind kind_warning = {.compare = compare_warning};
 
 void index_init(struct engine *engine)
 {
+    pool_init(&engine->entries, sizeof(struct entry) + sizeof(struct place));
     engine->by_id.kind = &kind_id;
     engine->by_user.kind = &kind_user;
     engine->by_account.kind = &kind_account;

@@ -9,6 +9,7 @@
 #include "arrival.h"
 #include "core/base/avl.h"
 #include "core/base/message.h"
+#include "core/base/pool.h"
 #include "engine.h"
 #include "holders.h"
 #include "placement.h"
@@ -60,6 +61,7 @@ struct entry {
     struct avl_node by_end;       /* end_ns, id */
     struct avl_node by_warning;   /* due time, id; only while a warning is pending */
     uint32_t account;             /* the account of its owner */
+    bool pooled;                  /* its memory is from the engine's pool */
     struct charge charge;         /* of the account */
     struct beside_points *beside; /* owned, one per share; NULL: nothing beside memory counts */
     /* sums over the subtree below by_account */
@@ -103,6 +105,7 @@ struct engine {
     engine_account_fn *account; /* NULL: each uid is its own */
     void *account_context;
     struct avl by_id, by_user, by_account, by_hold, by_end, by_warning, settings;
+    struct pool entries; /* of those with one share */
     struct queue queue;
     struct accounts accounts;
     uint64_t count;
@@ -137,7 +140,7 @@ void index_init(struct engine *engine);
 void index_init_device(struct device *device);
 /* Allocate an entry with room for a partition, in no index yet; `waiting` is NULL if it does not
  * wait. NULL if out of memory. */
-struct entry *index_new_entry(const struct engine *engine, const struct partition *partition,
+struct entry *index_new_entry(struct engine *engine, const struct partition *partition,
                               const struct waiting *waiting);
 /* Free an entry that is in no index; NULL is allowed. */
 void index_free_entry(struct entry *entry);

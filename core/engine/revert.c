@@ -30,7 +30,7 @@ static void revert_clear(struct revert *revert)
 }
 
 /* Allocate the entry of a partition that ended. */
-static struct entry *new_entry(const struct engine *engine, const struct engine_event *event)
+static struct entry *new_entry(struct engine *engine, const struct engine_event *event)
 {
     const struct waiting *waiting = &event->waiting_before;
     struct entry *entry =

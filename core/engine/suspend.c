@@ -103,13 +103,13 @@ static int refuse_room(struct engine *engine, const struct call *call,
 
     if (at_ns == ENGINE_FOREVER)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      ADMISSION_NO_SPACE "gpu%" PRIu32 " never has room for p%" PRIu64 ".",
-                      share->device, wanted->id);
+                      ADMISSION_NO_SPACE "p%" PRIu64 " never has room on gpu%" PRIu32 ".",
+                      wanted->id, share->device);
     engine->time_text(engine->context, at_ns, when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
-                  ADMISSION_NO_SPACE "gpu%" PRIu32 " has room for p%" PRIu64
+                  ADMISSION_NO_SPACE "p%" PRIu64 " has room on gpu%" PRIu32
                                      " from %s; add the word queue to wait for it.",
-                  share->device, wanted->id, when);
+                  wanted->id, share->device, when);
 }
 
 /* Find the earliest start for one that is to wait. */

@@ -287,7 +287,7 @@ int host_begin(struct host *host)
         r = begin_live(host, &host->start.live[i]);
     if (!r)
         r = find_traces(host);
-    if (!r && !host->broken) /* else no members are known */
+    if (!r)
         suspend_begin(&host->suspensions, host->now_ns);
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         if (host->start.live[i].settles && !host->broken) /* then no members are known */

@@ -357,6 +357,7 @@ static void *host_thread(void *argument)
         abort(); /* let the next worker try again */
     }
     set_policy(host, &host->start.policy);
+    suspend_step(&host->suspensions, host->now_ns);
     host_report_state(host);
     for (;;) {
         struct pollfd fds[3 + SUSPEND_RUNNING_MAX] = {

@@ -161,7 +161,9 @@ static bool check_member(const struct suspensions *suspensions, struct suspensio
         return true;
     if (member->state == CHECKPOINT_NONE)
         return refuse_process(suspension, member->pid, "uses the device without CUDA");
-    if (suspensions->start.bookings && !bookings_has(suspensions->start.bookings, id, member->pid))
+    /* One that is locked was looked at before: its files went with the daemon that was here. */
+    if (member->state == CHECKPOINT_RUNNING && suspensions->start.bookings &&
+        !bookings_has(suspensions->start.bookings, id, member->pid))
         return refuse_process(suspension, member->pid, "books no memory (unlimited)");
     return true;
 }

@@ -103,7 +103,7 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
     struct words words = {.length = 0};
     bool cgroup = !strcmp(tree->host_state->processes, "cgroup");
     bool known = tree->host_state->processes[0];
-    add(&words, why_not_suspended(tree, partition, has) == NULL, "suspend");
+    add(&words, !why_not_suspended(tree, partition, has), "suspend");
     add(&words,
         known &&
             (partition->on_expiry == ON_EXPIRY_TERM || partition->on_expiry == ON_EXPIRY_SUSPEND) &&

@@ -39,7 +39,7 @@ def control(pipe):
 
 
 def the_directories(mount, pipe):
-    """Whoever could change them would be every program's control daemon."""
+    """A user who could change them could answer every program."""
     top = os.path.dirname(pipe)
     above = os.path.dirname(top)
     for directory in above, top, pipe, os.path.join(top, 'log'):
