@@ -6,19 +6,19 @@
 
 static struct entry *entry_of(struct avl_node *node)
 {
-    return node ? avl_entry(node, struct entry, by_arrival) : NULL;
+    return node ? avl_entry(node, struct extra, by_arrival)->entry : NULL;
 }
 
 static int compare_arrival(const struct avl_node *node_a, const struct avl_node *node_b)
 {
-    const struct entry *a = avl_entry_const(node_a, struct entry, by_arrival);
-    const struct entry *b = avl_entry_const(node_b, struct entry, by_arrival);
+    const struct extra *a = avl_entry_const(node_a, struct extra, by_arrival);
+    const struct extra *b = avl_entry_const(node_b, struct extra, by_arrival);
 
     return a->arrival_ns != b->arrival_ns ? ORDER(a->arrival_ns, b->arrival_ns)
-                                          : ORDER(a->partition.id, b->partition.id);
+                                          : ORDER(a->entry->partition.id, b->entry->partition.id);
 }
 
-static const struct avl_kind kind_arrival = {compare_arrival, NULL};
+static const struct avl_kind kind_arrival = {.compare = compare_arrival};
 
 void arrival_init(struct engine *engine)
 {
@@ -44,25 +44,26 @@ static struct avl *order_of(struct engine *engine, const struct entry *entry)
 void arrival_put(struct engine *engine, struct entry *entry)
 {
     if (entry->partition.arrival)
-        avl_insert(order_of(engine, entry), &entry->by_arrival);
+        avl_insert(order_of(engine, entry), &entry->extra->by_arrival);
 }
 
 void arrival_take(struct engine *engine, struct entry *entry)
 {
     if (entry->partition.arrival)
-        avl_remove(order_of(engine, entry), &entry->by_arrival);
+        avl_remove(order_of(engine, entry), &entry->extra->by_arrival);
 }
 
 void arrival_note(const struct engine *engine, struct entry *entry,
                   const struct partition *partition)
 {
     if (entry->partition.arrival != partition->arrival)
-        entry->arrival_ns = engine->arrivals.now_ns;
+        entry->extra->arrival_ns = engine->arrivals.now_ns;
 }
 
 bool arrival_is_awaited(const struct engine *engine, const struct entry *entry)
 {
-    return engine->policy.no_show_ns > 0 && entry->waiter && entry->waiter->record.fixed;
+    return engine->policy.no_show_ns > 0 && entry->extra && entry->waiter &&
+           entry->waiter->record.fixed;
 }
 
 struct entry *arrival_first(const struct engine *engine, bool missed)
@@ -79,13 +80,13 @@ struct entry *arrival_next(const struct engine *engine, const struct entry *entr
     const struct arrivals *all = &engine->arrivals;
     bool missed = entry->partition.arrival == ARRIVAL_MISSED;
 
-    return entry_of(avl_after(missed ? &all->missed : &all->awaited, &entry->by_arrival));
+    return entry_of(avl_after(missed ? &all->missed : &all->awaited, &entry->extra->by_arrival));
 }
 
 int64_t arrival_due_ns(const struct engine *engine, const struct entry *entry)
 {
     int64_t no_show_ns = engine->policy.no_show_ns, warned_ns = no_show_ns / 2;
-    int64_t from_ns = entry->arrival_ns;
+    int64_t from_ns = entry->extra->arrival_ns;
 
     if (from_ns < engine->arrivals.since_ns)
         from_ns = engine->arrivals.since_ns;

@@ -57,6 +57,7 @@ struct engine *engine_free(struct engine *engine)
         index_remove(engine, entry);
         index_free_entry(entry);
     }
+    pool_end(&engine->entries);
     settings_free(engine);
     engine_events_free(engine->first_event);
     queue_free(&engine->queue);
@@ -163,7 +164,7 @@ static int restore(struct engine *engine, const struct partition *partition,
                  : partition->state == PARTITION_PENDING) ||
         index_find(engine, partition->id))
         return -EINVAL;
-    struct entry *entry = index_new_entry(partition, waiting);
+    struct entry *entry = index_new_entry(engine, partition, waiting);
     if (!entry || accounts_prepare(engine, partition)) {
         index_free_entry(entry);
         return -ENOMEM;

@@ -255,11 +255,11 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 int engine_suspend_measured(struct engine *engine, int64_t now_ns, uint64_t id, uint64_t bytes,
                             uint32_t count);
 /* They have left it, and are stopped. */
-int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns);
 /* They are back, and run. */
-int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns);
 /* They could not come back, and are stopped as before: it is suspended for as long as at first. */
-int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id, const char *why);
 /* It cannot be suspended, or resumed: end it, and its processes like this (ON_EXPIRY_TERM or
  * ON_EXPIRY_KILL). */
 int engine_suspend_end(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t on_expiry);

@@ -79,7 +79,8 @@ struct engine_event {
     /* of a partition that is pending or low, or was pending since the engine started; else all zero
      */
     struct waiting waiting_before, waiting_after;
-    /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
+    /* EVENT_SETTING: key and value; EVENT_NOTE: word and details; in `value` EVENT_SUSPENDED and
+     * EVENT_RESUMED: how long it took, in seconds; EVENT_RESUME_FAILED: why */
     char key[ENGINE_KEY_MAX];
     char value[ENGINE_VALUE_MAX];
     char old_value[ENGINE_VALUE_MAX]; /* "" if it was not set */

@@ -9,6 +9,7 @@
 #include "arrival.h"
 #include "core/base/avl.h"
 #include "core/base/message.h"
+#include "core/base/pool.h"
 #include "engine.h"
 #include "holders.h"
 #include "placement.h"
@@ -22,25 +23,33 @@ struct entry;
 struct place {
     struct entry *entry;
     struct avl_node by_device; /* by id */
-    struct timeline_point start, end;
+    struct timeline_promise promise;
+};
+
+/* What few partitions have: those tied to an open file, in a group's quota, or reserved. */
+struct extra {
+    struct entry *entry;
+    struct avl_node by_hold;    /* hold, id; unused if hold is 0 */
+    struct avl_node by_arrival; /* arrival_ns, id; only while its user is awaited */
+    int64_t arrival_ns;         /* since when that is so, as this engine noticed it */
+    struct charge group_charge; /* unused without a group that has it in its quota */
+    struct pending pending;     /* of the group */
 };
 
 /* A live partition and its nodes in all indexes. */
 struct entry {
     struct partition partition;
-    struct guests *guests;       /* owned; NULL: it never had any */
-    struct waiter *waiter;       /* owned; NULL: it has not waited */
-    struct avl_node by_id;       /* of all */
-    struct avl_node by_user;     /* uid, id */
-    struct avl_node by_account;  /* account, uid, id */
-    struct avl_node by_hold;     /* hold, id; unused if hold is 0 */
-    struct avl_node by_end;      /* end_ns, id */
-    struct avl_node by_warning;  /* due time, id; only while a warning is pending */
-    struct avl_node by_arrival;  /* arrival_ns, id; only while its user is awaited */
-    int64_t arrival_ns;          /* since when that is so, as this engine noticed it */
-    uint32_t account;            /* the account of its owner */
-    struct charge charge;        /* of the account */
-    struct charge *group_charge; /* owned; NULL: no group has it in its quota */
+    struct guests *guests;      /* owned; NULL: it never had any */
+    struct waiter *waiter;      /* owned; NULL: it has not waited */
+    struct extra *extra;        /* owned; NULL: it has nothing of that */
+    struct avl_node by_id;      /* of all */
+    struct avl_node by_user;    /* uid, id */
+    struct avl_node by_account; /* account, uid, id */
+    struct avl_node by_end;     /* end_ns, id */
+    struct avl_node by_warning; /* due time, id; only while a warning is pending */
+    uint32_t account;           /* the account of its owner */
+    bool pooled;                /* its memory is from the engine's pool */
+    struct charge charge;       /* of the account */
     /* sums over the subtree below by_account */
     uint32_t held_count, held_guests;
     uint64_t held_bytes;
@@ -78,6 +87,7 @@ struct engine {
     engine_account_fn *account; /* NULL: each uid is its own */
     void *account_context;
     struct avl by_id, by_user, by_account, by_hold, by_end, by_warning, settings;
+    struct pool entries; /* of those with one share */
     struct queue queue;
     struct accounts accounts;
     uint64_t count;
@@ -111,7 +121,8 @@ void index_init(struct engine *engine);
 void index_init_device(struct device *device);
 /* Allocate an entry with room for a partition, in no index yet; `waiting` is NULL if it does not
  * wait. NULL if out of memory. */
-struct entry *index_new_entry(const struct partition *partition, const struct waiting *waiting);
+struct entry *index_new_entry(struct engine *engine, const struct partition *partition,
+                              const struct waiting *waiting);
 /* Free an entry that is in no index; NULL is allowed. */
 void index_free_entry(struct entry *entry);
 void index_add(struct engine *engine, struct entry *entry);
@@ -122,6 +133,11 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
 /* The same for one that waits; its devices can change. */
 void index_move(struct engine *engine, struct entry *entry, const struct partition *partition,
                 const struct waiting *waiting);
+/* What a group is charged for it; NULL: none has it in its quota. */
+static inline struct charge *index_group_charge(const struct entry *entry)
+{
+    return entry->partition.quota_group ? &entry->extra->group_charge : NULL;
+}
 struct entry *index_find(const struct engine *engine, uint64_t id);
 /* The first entry after (hold, id) tied to the same open file. */
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
@@ -302,7 +318,7 @@ bool suspend_is_due(const struct engine *engine, const struct partition *partiti
 int suspend_check_changes(const struct call *call, const struct partition *partition,
                           const char *what);
 /* Suspend `entry`; `event` is an EVENT_SUSPENDING. */
-void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry);
+void suspend_lease(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 /* -- expiry.c -------------------------------------------------------------- */
 

@@ -154,8 +154,8 @@ void plan_take_out(struct engine *engine, struct entry *entry, const struct part
     entry->partition = *where;
     accounts_remove(engine, entry);
     for (uint32_t i = 0; i < where->share_count; i++)
-        timeline_remove(&engine->devices[where->shares[i].device].timeline, &entry->places[i].start,
-                        &entry->places[i].end);
+        timeline_remove(&engine->devices[where->shares[i].device].timeline,
+                        &entry->places[i].promise);
     entry->partition = was;
 }
 
@@ -166,8 +166,8 @@ void plan_put_in(struct engine *engine, struct entry *entry, const struct partit
     entry->partition = *where;
     accounts_add(engine, entry);
     for (uint32_t i = 0; i < where->share_count; i++)
-        timeline_add(&engine->devices[where->shares[i].device].timeline, &entry->places[i].start,
-                     &entry->places[i].end, where->id, where->start_ns, where->end_ns,
+        timeline_add(&engine->devices[where->shares[i].device].timeline, &entry->places[i].promise,
+                     where->id, where->start_ns, where->end_ns,
                      (int64_t)where->shares[i].memory_bytes);
     entry->partition = was;
 }

@@ -21,7 +21,7 @@ static int compare_keys(const struct avl_node *a, const struct avl_node *b)
     return strcmp(entry_of(a)->key, entry_of(b)->key);
 }
 
-static const struct avl_kind kind_setting = {compare_keys, NULL};
+static const struct avl_kind kind_setting = {.compare = compare_keys};
 
 void settings_init(struct engine *engine)
 {

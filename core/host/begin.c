@@ -38,7 +38,10 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
 {
     struct traces *traces = context;
     struct host *host = traces->host;
-    int r = frozen ? allocations_add(&traces->frozen, id) : 0;
+    const bool suspended = suspend_has(&host->suspensions, id);
+    if (suspended && members)
+        suspend_found(&host->suspensions, id, frozen);
+    int r = frozen && !suspended ? allocations_add(&traces->frozen, id) : 0;
     traces->r = r ? r : traces->r;
     if (allocations_find(&host->allocations, id)) {
         r = allocations_add(&host->occupied, id);
@@ -214,6 +217,8 @@ static int open_proctrack(struct host *host, const struct proctrack_options *opt
 static int begin_live(struct host *host, const struct host_partition *live)
 {
     int r = allocations_put(&host->allocations, &live->partition, live->account);
+    if (!r && live->partition.suspend_stage != SUSPEND_NONE)
+        r = host_restore_suspended(host, &live->partition, live->account);
     for (uint32_t i = 0; !r && live->guests && i < live->guests->count; i++)
         r = allocations_share(&host->allocations, live->partition.id, live->guests->uid[i], true);
     free(live->guests);
@@ -250,10 +255,13 @@ int host_begin(struct host *host)
         return r;
     host->scans = strcmp(proctrack_word(host->proctrack), "process-tree") == 0;
     host->now_ns = clock_boottime_ns();
+    host_begin_suspending(host);
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         r = begin_live(host, &host->start.live[i]);
     if (!r)
         r = find_traces(host);
+    if (!r)
+        suspend_begin(&host->suspensions, host->now_ns);
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         if (host->start.live[i].settles && !host->broken) /* then no members are known */
             host_settle(host, host->start.live[i].partition.id);

@@ -11,6 +11,7 @@
 #define CHRONOS_HOST_HOST_H
 
 #include "bookings.h"
+#include "suspend.h"
 #include "watchdog.h"
 
 #include "core/base/mailbox.h"
@@ -44,7 +45,7 @@ struct host_start {
     struct host_partition *ended; /* all that can still have programs, by id; passes, too */
     size_t ended_count;
     struct policy policy;
-    uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
+    uint64_t own_pid_ns, own_user_ns; /* inode numbers of the daemon's namespaces */
 };
 
 /* Start the thread. 0 or -errno. */
@@ -95,6 +96,7 @@ struct host_state {
     bool devacl_full;     /* device nodes cannot be opened to another user */
     char devacl_why[256]; /* why nodes are not restricted as configured; or "" */
     struct watchdog_counts watchdog;
+    char suspend_why[128]; /* why nothing can be suspended, as a message; "": it can */
     uint32_t device_count;
     struct host_device {
         char backend[16];           /* "nvml", "drm"; "": no usage reports */
@@ -111,6 +113,7 @@ enum host_result_kind {
     RESULT_SAMPLED, /* the sample requested at sampled_ns is complete */
     RESULT_NOTE,    /* a log line */
     RESULT_STATUS,  /* a message for the status of a user */
+    RESULT_SUSPEND, /* what has become of a partition that is suspended or resumed */
     RESULT_STATE,   /* the enforcement mechanisms have changed */
 };
 
@@ -139,6 +142,10 @@ struct host_result {
             char word[24];
             bool is_violation; /* a step of the watchdog */
         } note;
+        struct {
+            struct partition partition;
+            struct suspend_report report;
+        } suspend;
         uint32_t status_uid;
         struct host_state *state; /* owned */
     };

@@ -139,6 +139,8 @@ static void collect_state(const struct host *host, struct host_state *state)
         state->device[i].restricted = access_restricts(host->access, i);
         access_print_nodes(host->access, i, state->device[i].nodes);
     }
+    snprintf(state->suspend_why, sizeof(state->suspend_why), "%s",
+             host->suspensions.start.impossible ? host->suspensions.start.impossible : "");
     state->devacl_full = access_is_full(host->access);
     snprintf(state->devacl_why, sizeof(state->devacl_why), "%s", access_why(host->access));
     police_count(host->police, &state->watchdog);
@@ -229,11 +231,22 @@ int host_set_policy(struct host *host, const struct policy *policy)
 /* Return whether to pass events of a kind in this pass. One that waits is unknown to the host
  * thread until its start is durable. A closed file belongs to both: an earlier change may become
  * durable, and arrive here, after it. */
-static bool is_in_pass(enum event_kind kind, bool certain)
+static bool is_in_pass(const struct engine_event *event, bool certain)
 {
+    const enum event_kind kind = event->kind;
     if (kind == EVENT_SETTING || kind == EVENT_NOTE)
         return false;
-    return kind == EVENT_CLOSED || (kind == EVENT_EXPIRED) == certain;
+    /* A lease that is over is over, whatever its partition does then. */
+    const bool over =
+        kind == EVENT_EXPIRED || (kind == EVENT_SUSPENDING && event->at_ns == event->before.end_ns);
+    return kind == EVENT_CLOSED || over == certain;
+}
+
+/* Whether the host thread knows nothing of a partition that waits: it never started. */
+static bool is_unknown(const struct engine_event *event)
+{
+    return event->after.state == PARTITION_PENDING && event->kind != EVENT_PREEMPTED &&
+           event->before.suspend_stage == SUSPEND_NONE;
 }
 
 void host_events(struct host *host, const struct engine_event *events, bool certain)
@@ -242,8 +255,7 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
     bool lazy = true;
     for (; events; events = events->next) {
         const bool preempted = events->kind == EVENT_PREEMPTED;
-        if (!is_in_pass(events->kind, certain) ||
-            (events->after.state == PARTITION_PENDING && !preempted))
+        if (!is_in_pass(events, certain) || is_unknown(events))
             continue;
         struct work_item *item = item_new(WORK_EVENT);
         if (!item)
@@ -256,7 +268,7 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         item->event.guest = events->guest;
         if (events->kind == EVENT_STARTED && events->guests)
             item->event.guests = *events->guests;
-        lazy &= events->kind != EVENT_UNSHARED;
+        lazy &= events->kind != EVENT_UNSHARED && events->after.suspend_stage == SUSPEND_NONE;
         *last = &item->mail;
         last = &item->mail.next;
     }

@@ -68,6 +68,33 @@ static struct mechanisms find_mechanisms(struct tree *tree, const struct share *
     return has;
 }
 
+static unsigned marks_of(const struct tree *tree, const struct partition *partition)
+{
+    return bookings_marks(tree->bookings, partition->id, 0);
+}
+
+/* Why its programs would end at its end, though it is to be suspended; NULL: nothing speaks against
+ * it now. "": it is not to be suspended. */
+static const char *why_not_suspended(const struct tree *tree, const struct partition *partition,
+                                     const struct mechanisms *has)
+{
+    const unsigned marks = marks_of(tree, partition);
+    if (partition->on_expiry != ON_EXPIRY_SUSPEND)
+        return "";
+    if (engine_policy(tree->engine)->suspend != POLICY_SUSPEND_ON)
+        return "config/suspend is off.";
+    if (partition->share_count > 1)
+        return "It has several devices.";
+    if (!has->cuda)
+        return "CUDA does not see the device.";
+    if (tree->host_state->suspend_why[0])
+        return tree->host_state->suspend_why;
+    return marks & BOOKINGS_IPC         ? "One of its processes shares memory with others (ipc)."
+           : marks & BOOKINGS_MANAGED   ? "One of its processes uses managed memory."
+           : marks & BOOKINGS_MULTICAST ? "One of its processes uses multicast memory."
+                                        : NULL;
+}
+
 /* A SIGTERM that SIGKILL follows at once does not count. */
 static void print_expiry(struct tree *tree, const struct partition *partition,
                          const struct mechanisms *has, struct strbuf *out)
@@ -75,7 +102,11 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
     struct words words = {.length = 0};
     bool cgroup = !strcmp(tree->host_state->processes, "cgroup");
     bool known = tree->host_state->processes[0];
-    add(&words, known && partition->on_expiry == ON_EXPIRY_TERM && partition->grace_ns > 0,
+    add(&words, !why_not_suspended(tree, partition, has), "suspend");
+    add(&words,
+        known &&
+            (partition->on_expiry == ON_EXPIRY_TERM || partition->on_expiry == ON_EXPIRY_SUSPEND) &&
+            partition->grace_ns > 0,
         cgroup ? "cgroup-term" : "process-tree-term");
     add(&words, known && partition->on_expiry != ON_EXPIRY_NONE,
         cgroup ? "cgroup-kill" : "process-tree-kill");
@@ -133,6 +164,9 @@ static void print_why(struct tree *tree, const struct partition *partition,
     const struct policy *policy = engine_policy(tree->engine);
     const struct host_device *known = host_device(tree, device);
     print_why_cuda(tree, share, has, out);
+    const char *stays = why_not_suspended(tree, partition, has);
+    if (stays && *stays)
+        strbuf_print(out, "# expiry: It will end, and not be suspended: %s\n", stays);
     if (!has->limited_by && !has->shim)
         strbuf_print(out, "# memory: No layer limits memory on this device: %s.\n",
                      why_no_layer(tree, device));

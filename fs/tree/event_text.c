@@ -14,14 +14,21 @@
 #include <string.h>
 
 static const char *const kind_names[] = {
-    [EVENT_CREATED] = "created",     [EVENT_RESIZED] = "resized",   [EVENT_EXTENDED] = "extended",
-    [EVENT_SHORTENED] = "shortened", [EVENT_RENAMED] = "renamed",   [EVENT_HANDED] = "handed-over",
-    [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
-    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ending",
-    [EVENT_WARNED] = "warned",       [EVENT_SHARED] = "shared",     [EVENT_UNSHARED] = "unshared",
-    [EVENT_GAVE_UP] = "gave-up",     [EVENT_MOVED] = "moved",       [EVENT_STARTED] = "started",
-    [EVENT_DEVICES] = "devices",     [EVENT_PRIORITY] = "priority", [EVENT_PREEMPTED] = "preempted",
-    [EVENT_DELAYED] = "delayed",     [EVENT_MISSED] = "missed",     [EVENT_USED] = "used",
+    [EVENT_CREATED] = "created",       [EVENT_RESIZED] = "resized",
+    [EVENT_EXTENDED] = "extended",     [EVENT_SHORTENED] = "shortened",
+    [EVENT_RENAMED] = "renamed",       [EVENT_HANDED] = "handed-over",
+    [EVENT_EXPIRED] = "expired",       [EVENT_RELEASED] = "released",
+    [EVENT_REVOKED] = "revoked",       [EVENT_CLOSED] = "closed",
+    [EVENT_SETTING] = "setting",       [EVENT_ENDING] = "ending",
+    [EVENT_WARNED] = "warned",         [EVENT_SHARED] = "shared",
+    [EVENT_UNSHARED] = "unshared",     [EVENT_GAVE_UP] = "gave-up",
+    [EVENT_MOVED] = "moved",           [EVENT_STARTED] = "started",
+    [EVENT_DEVICES] = "devices",       [EVENT_PRIORITY] = "priority",
+    [EVENT_PREEMPTED] = "preempted",   [EVENT_DELAYED] = "delayed",
+    [EVENT_SUSPENDING] = "suspending", [EVENT_MEASURED] = "measured",
+    [EVENT_SUSPENDED] = "suspended",   [EVENT_RESUMING] = "resuming",
+    [EVENT_RESUMED] = "resumed",       [EVENT_RESUME_FAILED] = "resume-failed",
+    [EVENT_MISSED] = "missed",         [EVENT_USED] = "used",
     [EVENT_NO_SHOW] = "no-show",
 };
 
@@ -118,6 +125,25 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
     case EVENT_UNSHARED:
         snprintf(text, size, " with=%s", names_user(tree->names, event->guest));
         break;
+    case EVENT_SUSPENDING:
+        strbuf_time(tree_shown_ns(tree, p->end_ns), time);
+        snprintf(text, size, " kept-until=%s", time);
+        break;
+    case EVENT_MEASURED:
+        snprintf(text, size, " bytes=%llu processes=%u", (unsigned long long)p->suspended_bytes,
+                 (unsigned)p->suspended_count);
+        break;
+    case EVENT_SUSPENDED:
+    case EVENT_RESUMED:
+        snprintf(text, size, " bytes=%llu seconds=%s",
+                 (unsigned long long)event->before.suspended_bytes, event->value);
+        break;
+    case EVENT_RESUMING:
+        strbuf_time(tree_shown_ns(tree, p->start_ns), start);
+        strbuf_time(tree_shown_ns(tree, p->end_ns), time);
+        snprintf(text, size, " start=%s expires=%s", start, time);
+        break;
+    case EVENT_RESUME_FAILED:
     case EVENT_NOTE:
         snprintf(text, size, "%s%s", *event->value ? " " : "", event->value);
         break;

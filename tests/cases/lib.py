@@ -40,9 +40,8 @@ def check(good, *what):
     _checks += 1
     if not good:
         _failed += 1
-        frame = traceback.extract_stack(limit=3)
-        places = ' < '.join(f'{os.path.basename(f.filename)}:{f.lineno}' for f in frame[-2::-1]
-                            if not f.filename.endswith('lib.py'))
+        frames = [f for f in traceback.extract_stack()[::-1] if not f.filename.endswith('lib.py')]
+        places = ' < '.join(f'{os.path.basename(f.filename)}:{f.lineno}' for f in frames[:2])
         print(f'FAILED at {places}:', *what, flush=True)
         if _failed > 60:
             raise SystemExit('too many failures')
@@ -140,6 +139,15 @@ def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
         put(fd, text)
     finally:
         os.close(fd)
+
+
+def has_open(pid, path):
+    """Whether a process has a file open."""
+    for fd in os.listdir(f'/proc/{pid}/fd'):
+        with contextlib.suppress(OSError):
+            if os.readlink(f'/proc/{pid}/fd/{fd}') == path:
+                return True
+    return False
 
 
 # -- other users ----------------------------------------------------------------
@@ -344,11 +352,13 @@ class Mount:
         return self.process.pid
 
     def worker(self):
-        """The worker: the supervisor's child that has the tree open; None between two."""
+        """The worker: the supervisor's child that has the tree open; None between two. On a slow
+        machine there can be others still, which had a part in the start."""
         pid = self.process.pid
         with contextlib.suppress(OSError, ValueError):
             for child in read(f'/proc/{pid}/task/{pid}/children').split():
-                return int(child)
+                if has_open(child, '/dev/fuse'):
+                    return int(child)
         return None
 
     def kill_worker(self):
@@ -373,7 +383,7 @@ class Mount:
     def stop(self):
         """Sends SIGTERM. Returns the exit status."""
         self.process.terminate()
-        code = self.process.wait(60 * FACTOR)
+        code = self.process.wait(180 * FACTOR)
         Mount.live.remove(self)
         return code
 

@@ -98,7 +98,7 @@ class Fish(Shell, unittest.TestCase):
         done = subprocess.run(
             ["fish", "--no-config", "-c", f"source {FILES}/chronos.fish; complete -C $argv[1]",
              f"chronos {line}"],
-            env=self.env, user=self.user, capture_output=True, text=True, timeout=60)
+            env=self.env, user=self.user, capture_output=True, text=True, timeout=180)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return sorted(row.split("\t")[0] for row in done.stdout.splitlines())
 

@@ -11,7 +11,9 @@
  */
 #include "tests/fake_cuda/fake.h"
 
+#include <execinfo.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -317,11 +319,21 @@ static void *work(void *data)
     return NULL;
 }
 
+/* A child that hangs says where. */
+static void say_where(int signo)
+{
+    void *at[64];
+    (void)signo;
+    backtrace_symbols_fd(at, backtrace(at, sizeof(at) / sizeof(at[0])), STDOUT_FILENO);
+    _exit(4);
+}
+
 /* A child finds no driver, and must not hang or give anything back. */
 static void child(void)
 {
     CUdeviceptr pointer;
-    alarm(60);
+    signal(SIGALRM, say_where);
+    alarm(180); /* far more than on a loaded machine */
     for (int i = 0; i < 10; i++) {
         if (cuMemAlloc_v2(&pointer, 1 << 20) == CUDA_SUCCESS || cuMemFree_v2(4096) == CUDA_SUCCESS)
             _exit(3);
@@ -367,7 +379,9 @@ int main(int count, char **words)
 {
     pthread_t forker;
     unsigned forks = 0;
+    void *first[1];
     setvbuf(stdout, NULL, _IOLBF, 0);
+    backtrace(first, 1); /* it loads a library */
     if (count < 5)
         return 2;
     shared = count > 5 && !strcmp(words[5], "shared");

@@ -10,6 +10,7 @@ import time
 import lib
 from cluster import Cluster
 from lib import GIB, alice, bob, carol, check, equal, wait_for
+from waits import waits
 
 LONG = bool(os.environ.get('CHRONOS_LONG'))
 JOBS = 200 if LONG else 50
@@ -53,7 +54,7 @@ def trouble(cluster, random_):
     elif what == 'worker':
         node.tree.kill_worker()
     else:
-        time.sleep(6)  # it must have saved its state, or it forgets jobs
+        time.sleep(6)  # it must have saved its state, or it forgets jobs that it accepted
         cluster.kill_controller()
         cluster.start_controller()
     return what
@@ -62,6 +63,7 @@ def trouble(cluster, random_):
 def main():
     random_ = random.Random(15)
     cluster = Cluster(devices='2x80G', plugin='queue')
+    waits(cluster, cluster.nodes[0])
     users = (alice, bob, carol)
     jobs, killed = [], []
     for i in range(JOBS):
@@ -85,8 +87,10 @@ def main():
         return len(states) > 0 and all(states.get(job, {}).get('JobState') in over for job in jobs)
     check(wait_for(all_ended, 140 * (20 if LONG else 1)), cluster.ask('squeue'))
     states = cluster.jobs()
+    # A controller that lost its latest state starts jobs again, without Slurm's prolog.
     bad = {job: states.get(job, {}).get('JobState') for job in jobs
-           if states.get(job, {}).get('JobState') != 'COMPLETED'}
+           if states.get(job, {}).get('JobState') != 'COMPLETED' and
+           not ('slurmctld' in killed and "Slurm's own pause" in cluster.output(job))}
     equal(bad, {}, [(job, cluster.output(job)[:300]) for job in bad])
     cluster.clean()
     waited = 0
