@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The AVL tree of avl.h. Recursion is as deep as the tree is high: at most 46 for 2^32 nodes. */
+/*
+ * The AVL tree of avl.h. Nodes know how their subtrees lean, not how high they are, and insertion
+ * can do without the subtrees that it does not change, so a change looks at little more than one
+ * path: in a large tree each look is a cache miss.
+ */
 #include "avl.h"
 
-static int height(const struct avl_node *node)
-{
-    return node ? node->height : 0;
-}
+#define DEPTH_MAX 92 /* twice the height of 2^32 nodes */
 
-/* Update a node after its children changed. */
-static void refresh(const struct avl *avl, struct avl_node *node)
-{
-    int left = height(node->left), right = height(node->right);
+/* The links from the root to a node, and to what is below it. */
+struct path {
+    struct avl_node **link[DEPTH_MAX];
+    int depth;
+};
 
-    node->height = 1 + (left > right ? left : right);
+static void update(const struct avl *avl, struct avl_node *node)
+{
     if (avl->kind->update)
         avl->kind->update(node);
 }
@@ -23,8 +26,9 @@ static struct avl_node *rotate_right(const struct avl *avl, struct avl_node *nod
 
     node->left = up->right;
     up->right = node;
-    refresh(avl, node);
-    refresh(avl, up);
+    node->lean = (int8_t)(node->lean + 1 - (up->lean < 0 ? up->lean : 0));
+    up->lean = (int8_t)(up->lean + 1 + (node->lean > 0 ? node->lean : 0));
+    update(avl, node);
     return up;
 }
 
@@ -34,90 +38,109 @@ static struct avl_node *rotate_left(const struct avl *avl, struct avl_node *node
 
     node->right = up->left;
     up->left = node;
-    refresh(avl, node);
-    refresh(avl, up);
+    node->lean = (int8_t)(node->lean - 1 - (up->lean > 0 ? up->lean : 0));
+    up->lean = (int8_t)(up->lean - 1 + (node->lean < 0 ? node->lean : 0));
+    update(avl, node);
     return up;
 }
 
-/* Balance a subtree whose children are balanced and differ in height by at most two. */
+/* Balance a subtree that leans by two, and update it. */
 static struct avl_node *balance(const struct avl *avl, struct avl_node *node)
 {
-    int lean = height(node->left) - height(node->right);
-
-    if (lean > 1) {
-        if (height(node->left->left) < height(node->left->right))
+    if (node->lean < 0) {
+        if (node->left->lean > 0)
             node->left = rotate_left(avl, node->left);
-        return rotate_right(avl, node);
-    }
-    if (lean < -1) {
-        if (height(node->right->right) < height(node->right->left))
+        node = rotate_right(avl, node);
+    } else {
+        if (node->right->lean < 0)
             node->right = rotate_right(avl, node->right);
-        return rotate_left(avl, node);
+        node = rotate_left(avl, node);
     }
-    refresh(avl, node);
+    update(avl, node);
     return node;
 }
 
-static struct avl_node *insert(const struct avl *avl, struct avl_node *at, struct avl_node *node)
+/* Go up a path below which `link` has become higher (`added`) or lower (NULL) by one: balance and
+ * update all above it. */
+static void go_up(const struct avl *avl, struct path *path, struct avl_node **link,
+                  const struct avl_node *added)
 {
-    if (!at)
-        return node;
-    if (avl->kind->compare(node, at) < 0)
-        at->left = insert(avl, at->left, node);
-    else
-        at->right = insert(avl, at->right, node);
-    return balance(avl, at);
+    const struct avl_kind *kind = avl->kind;
+    bool changed = true; /* the height below */
+
+    while (path->depth > 0 && (changed || kind->update)) {
+        struct avl_node **above = path->link[--path->depth], *node = *above;
+
+        if (changed)
+            node->lean = (int8_t)(node->lean + ((link == &node->left) == !added ? 1 : -1));
+        if (node->lean < -1 || node->lean > 1) {
+            *above = balance(avl, node);
+            changed = !added && (*above)->lean == 0;
+        } else {
+            changed = changed && (node->lean == 0) == !added;
+            if (added && kind->put)
+                kind->put(node, added);
+            else
+                update(avl, node);
+        }
+        link = above;
+    }
 }
 
 void avl_insert(struct avl *avl, struct avl_node *node)
 {
-    node->left = node->right = NULL;
-    refresh(avl, node);
-    avl->root = insert(avl, avl->root, node);
-}
+    struct path path = {.depth = 0};
+    struct avl_node **link = &avl->root;
 
-/* Remove the first node of a non-empty subtree. */
-static struct avl_node *remove_first(const struct avl *avl, struct avl_node *at,
-                                     struct avl_node **ret_first)
-{
-    if (!at->left) {
-        *ret_first = at;
-        return at->right;
+    while (*link) {
+        path.link[path.depth++] = link;
+        link = avl->kind->compare(node, *link) < 0 ? &(*link)->left : &(*link)->right;
     }
-    at->left = remove_first(avl, at->left, ret_first);
-    return balance(avl, at);
+    node->left = node->right = NULL;
+    node->lean = 0;
+    update(avl, node);
+    *link = node;
+    go_up(avl, &path, link, node);
 }
 
-static struct avl_node *join(const struct avl *avl, struct avl_node *left, struct avl_node *right)
+/* Put the next node in the place of one that has two children; return the link that it has left. */
+static struct avl_node **replace(struct path *path, struct avl_node **link)
 {
-    struct avl_node *up = NULL;
+    struct avl_node *node = *link, *next, **from = &node->right;
+    int depth = path->depth;
 
-    if (!left || !right)
-        return left ? left : right;
-    right = remove_first(avl, right, &up);
-    up->left = left;
-    up->right = right;
-    return balance(avl, up);
-}
-
-static struct avl_node *take(const struct avl *avl, struct avl_node *at,
-                             const struct avl_node *node)
-{
-    if (!at)
-        return NULL;
-    if (at == node)
-        return join(avl, at->left, at->right);
-    if (avl->kind->compare(node, at) < 0)
-        at->left = take(avl, at->left, node);
-    else
-        at->right = take(avl, at->right, node);
-    return balance(avl, at);
+    path->link[path->depth++] = link;
+    while ((*from)->left) {
+        path->link[path->depth++] = from;
+        from = &(*from)->left;
+    }
+    next = *from;
+    *from = next->right;
+    next->left = node->left;
+    next->right = node->right;
+    next->lean = node->lean;
+    *link = next;
+    if (path->depth == depth + 1)
+        return &next->right;
+    path->link[depth + 1] = &next->right;
+    return from;
 }
 
 void avl_remove(struct avl *avl, struct avl_node *node)
 {
-    avl->root = take(avl, avl->root, node);
+    struct path path = {.depth = 0};
+    struct avl_node **link = &avl->root;
+
+    while (*link != node) {
+        path.link[path.depth++] = link;
+        link = avl->kind->compare(node, *link) < 0 ? &(*link)->left : &(*link)->right;
+    }
+    if (node->left && node->right)
+        link = replace(&path, link);
+    else
+        *link = node->left ? node->left : node->right;
     node->left = node->right = NULL;
+    go_up(avl, &path, link, NULL);
 }
 
 struct avl_node *avl_find(const struct avl *avl, const struct avl_node *probe)

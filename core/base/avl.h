@@ -6,13 +6,17 @@
 #ifndef CHRONOS_BASE_AVL_H
 #define CHRONOS_BASE_AVL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct avl_node {
     struct avl_node *left, *right;
-    int height;
-    uint32_t summary; /* of the subtree; for `update`, in room that costs nothing */
+    int8_t lean; /* height of the right subtree minus that of the left one: -1, 0 or 1 */
+    /* For `update`, in room that costs nothing: about the subtree; and that what is kept about it
+     * elsewhere is out of date. */
+    bool stale;
+    uint32_t summary;
 };
 
 /* The order of nodes. It must be strict: no two nodes of a tree compare equal. */
@@ -20,6 +24,9 @@ struct avl_kind {
     int (*compare)(const struct avl_node *a, const struct avl_node *b);
     /* Recompute what the node stores about its subtree; NULL: nothing to compute. */
     void (*update)(struct avl_node *node);
+    /* The same for a node below which only `added` has been put, without a look at its children, if
+     * that is possible; NULL: `update` does it. */
+    void (*put)(struct avl_node *node, const struct avl_node *added);
 };
 
 struct avl {

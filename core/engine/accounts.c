@@ -26,7 +26,7 @@ static int compare_holders(const struct avl_node *node_a, const struct avl_node 
     return a->group != b->group ? ORDER(a->group, b->group) : ORDER(a->id, b->id);
 }
 
-static const struct avl_kind kind_holder = {compare_holders, NULL};
+static const struct avl_kind kind_holder = {.compare = compare_holders};
 
 void accounts_init(struct engine *engine)
 {
@@ -189,9 +189,10 @@ struct fairshare_scale accounts_scale(const struct engine *engine)
     return (struct fairshare_scale){engine->policy.half_life_ns, engine->accounts.origin_ns};
 }
 
-/* What was used of it is booked with events (accounts_book), so here it begins at its start. */
+/* What was used of it is booked with events (accounts_book), so here it begins at its start.
+ * `pending` is for what waits. */
 static void charge(struct engine *engine, struct charge *charge, struct holder *holder,
-                   const struct partition *partition)
+                   struct pending *pending, const struct partition *partition)
 {
     uint64_t ppm = accounts_ppm(engine, partition);
     const struct fairshare_scale scale = accounts_scale(engine);
@@ -203,12 +204,12 @@ static void charge(struct engine *engine, struct charge *charge, struct holder *
               partition->start_ns, partition->end_ns, partition->start_ns);
     holder->known = false;
     if (partition->state == PARTITION_PENDING)
-        accounts_add_pending(charge, partition->series);
+        accounts_add_pending(holder, pending, partition);
     else if (!holder->group && !holder->stale)
         fairshare_hold(&holder->share, &scale, ppm, partition->start_ns, partition->start_ns);
 }
 
-static void take_back(struct engine *engine, struct charge *charge,
+static void take_back(struct engine *engine, struct charge *charge, struct pending *pending,
                       const struct partition *partition)
 {
     struct holder *holder = charge->holder;
@@ -218,7 +219,7 @@ static void take_back(struct engine *engine, struct charge *charge,
         return;
     uint64_t ppm = (uint64_t)charge->quota.span.start.delta_ppm;
     if (partition->state == PARTITION_PENDING)
-        accounts_remove_pending(charge);
+        accounts_remove_pending(holder, pending);
     quota_take(&holder->quota, engine->accounts.calendar, &charge->quota, partition->start_ns);
     holder->known = false;
     if (partition->state != PARTITION_PENDING && !holder->group && !holder->stale)
@@ -227,21 +228,30 @@ static void take_back(struct engine *engine, struct charge *charge,
     engine->accounts.any_idle |= is_idle(holder);
 }
 
+static struct pending *pending_of(struct entry *entry)
+{
+    return entry->waiter ? &entry->waiter->pending : NULL;
+}
+
 void accounts_add(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
 
-    charge(engine, &entry->charge, accounts_find(engine, false, entry->account), partition);
-    if (entry->group_charge)
-        charge(engine, entry->group_charge, accounts_find(engine, true, partition->quota_group),
+    charge(engine, &entry->charge, accounts_find(engine, false, entry->account), pending_of(entry),
+           partition);
+    if (partition->quota_group)
+        charge(engine, &entry->extra->group_charge,
+               accounts_find(engine, true, partition->quota_group), &entry->extra->pending,
                partition);
 }
 
 void accounts_remove(struct engine *engine, struct entry *entry)
 {
-    take_back(engine, &entry->charge, &entry->partition);
-    if (entry->group_charge)
-        take_back(engine, entry->group_charge, &entry->partition);
+    const struct partition *partition = &entry->partition;
+
+    take_back(engine, &entry->charge, pending_of(entry), partition);
+    if (partition->quota_group)
+        take_back(engine, &entry->extra->group_charge, &entry->extra->pending, partition);
 }
 
 bool accounts_frees(const struct partition *before, const struct partition *after)

@@ -36,7 +36,7 @@ static struct holders holders_of(const struct engine *engine, const struct parti
                entry ? &entry->charge : NULL);
     if (partition->quota_group)
         add_holder(&holders, accounts_find(engine, true, partition->quota_group),
-                   entry ? entry->group_charge : NULL);
+                   entry ? index_group_charge(entry) : NULL);
     return holders;
 }
 
@@ -78,7 +78,7 @@ static void put_own(struct holders *holders)
         struct tally_span *span = holders->own[i] ? &holders->own[i]->quota.span : NULL;
 
         if (span)
-            tally_put(&holder->tally, span, span->start.owner, span->start.at_ns, span->end.at_ns,
+            tally_put(&holder->tally, span, span->owner, span->start.at_ns, span->end.at_ns,
                       (uint64_t)span->start.delta_ppm);
         holder->day = holders->day[i];
         holder->week = holders->week[i];

@@ -8,52 +8,49 @@
 
 #define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
-static const struct charge *charge_of(const struct avl_node *node)
+static const struct pending *pending_of(const struct avl_node *node)
 {
-    return avl_entry_const(node, struct charge, by_series);
+    return avl_entry_const(node, struct pending, by_series);
 }
 
-static int compare_charges(const struct avl_node *node_a, const struct avl_node *node_b)
+static int compare_pending(const struct avl_node *node_a, const struct avl_node *node_b)
 {
-    const struct charge *a = charge_of(node_a), *b = charge_of(node_b);
+    const struct pending *a = pending_of(node_a), *b = pending_of(node_b);
 
-    return a->series != b->series ? ORDER(a->series, b->series)
-                                  : ORDER(a->quota.span.start.owner, b->quota.span.start.owner);
+    return a->series != b->series ? ORDER(a->series, b->series) : ORDER(a->id, b->id);
 }
 
-static const struct avl_kind kind_charge = {compare_charges, NULL};
+static const struct avl_kind kind_pending = {.compare = compare_pending};
 
 void accounts_init_pending(struct holder *holder)
 {
-    holder->series.kind = &kind_charge;
+    holder->series.kind = &kind_pending;
 }
 
 bool accounts_has_pending(const struct holder *holder, uint64_t series)
 {
-    const struct charge before = {.series = series}; /* ids begin at 1 */
+    const struct pending before = {.series = series}; /* ids begin at 1 */
     const struct avl_node *node = avl_after(&holder->series, &before.by_series);
 
-    return node && charge_of(node)->series == series;
+    return node && pending_of(node)->series == series;
 }
 
-void accounts_add_pending(struct charge *charge, uint64_t series)
+void accounts_add_pending(struct holder *holder, struct pending *node,
+                          const struct partition *partition)
 {
-    struct holder *holder = charge->holder;
-
-    charge->series = series;
-    if (series == 0 || !accounts_has_pending(holder, series))
+    node->series = partition->series;
+    node->id = partition->id;
+    if (node->series == 0 || !accounts_has_pending(holder, node->series))
         holder->quota.pending++;
-    if (series)
-        avl_insert(&holder->series, &charge->by_series);
+    if (node->series)
+        avl_insert(&holder->series, &node->by_series);
 }
 
-void accounts_remove_pending(struct charge *charge)
+void accounts_remove_pending(struct holder *holder, struct pending *node)
 {
-    struct holder *holder = charge->holder;
-
-    if (charge->series)
-        avl_remove(&holder->series, &charge->by_series);
-    if (charge->series == 0 || !accounts_has_pending(holder, charge->series))
+    if (node->series)
+        avl_remove(&holder->series, &node->by_series);
+    if (node->series == 0 || !accounts_has_pending(holder, node->series))
         holder->quota.pending--;
 }
 
@@ -70,5 +67,5 @@ static void mark(struct engine *engine, const struct charge *charge)
 void accounts_freed(struct engine *engine, const struct entry *entry)
 {
     mark(engine, &entry->charge);
-    mark(engine, entry->group_charge);
+    mark(engine, index_group_charge(entry));
 }

@@ -2,25 +2,23 @@
 /* Reservations whose users are awaited; see arrival.h. */
 #include "internal.h"
 
-#include <errno.h>
-
 #define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
 static struct entry *entry_of(struct avl_node *node)
 {
-    return node ? avl_entry(node, struct entry, by_arrival) : NULL;
+    return node ? avl_entry(node, struct extra, by_arrival)->entry : NULL;
 }
 
 static int compare_arrival(const struct avl_node *node_a, const struct avl_node *node_b)
 {
-    const struct entry *a = avl_entry_const(node_a, struct entry, by_arrival);
-    const struct entry *b = avl_entry_const(node_b, struct entry, by_arrival);
+    const struct extra *a = avl_entry_const(node_a, struct extra, by_arrival);
+    const struct extra *b = avl_entry_const(node_b, struct extra, by_arrival);
 
     return a->arrival_ns != b->arrival_ns ? ORDER(a->arrival_ns, b->arrival_ns)
-                                          : ORDER(a->partition.id, b->partition.id);
+                                          : ORDER(a->entry->partition.id, b->entry->partition.id);
 }
 
-static const struct avl_kind kind_arrival = {compare_arrival, NULL};
+static const struct avl_kind kind_arrival = {.compare = compare_arrival};
 
 void arrival_init(struct engine *engine)
 {
@@ -46,25 +44,26 @@ static struct avl *order_of(struct engine *engine, const struct entry *entry)
 void arrival_put(struct engine *engine, struct entry *entry)
 {
     if (entry->partition.arrival)
-        avl_insert(order_of(engine, entry), &entry->by_arrival);
+        avl_insert(order_of(engine, entry), &entry->extra->by_arrival);
 }
 
 void arrival_take(struct engine *engine, struct entry *entry)
 {
     if (entry->partition.arrival)
-        avl_remove(order_of(engine, entry), &entry->by_arrival);
+        avl_remove(order_of(engine, entry), &entry->extra->by_arrival);
 }
 
 void arrival_note(const struct engine *engine, struct entry *entry,
                   const struct partition *partition)
 {
     if (entry->partition.arrival != partition->arrival)
-        entry->arrival_ns = engine->arrivals.now_ns;
+        entry->extra->arrival_ns = engine->arrivals.now_ns;
 }
 
 bool arrival_is_awaited(const struct engine *engine, const struct entry *entry)
 {
-    return engine->policy.no_show_ns > 0 && entry->waiter && entry->waiter->record.fixed;
+    return engine->policy.no_show_ns > 0 && entry->extra && entry->waiter &&
+           entry->waiter->record.fixed;
 }
 
 struct entry *arrival_first(const struct engine *engine, bool missed)
@@ -81,13 +80,13 @@ struct entry *arrival_next(const struct engine *engine, const struct entry *entr
     const struct arrivals *all = &engine->arrivals;
     bool missed = entry->partition.arrival == ARRIVAL_MISSED;
 
-    return entry_of(avl_after(missed ? &all->missed : &all->awaited, &entry->by_arrival));
+    return entry_of(avl_after(missed ? &all->missed : &all->awaited, &entry->extra->by_arrival));
 }
 
 int64_t arrival_due_ns(const struct engine *engine, const struct entry *entry)
 {
     int64_t no_show_ns = engine->policy.no_show_ns, warned_ns = no_show_ns / 2;
-    int64_t from_ns = entry->arrival_ns;
+    int64_t from_ns = entry->extra->arrival_ns;
 
     if (from_ns < engine->arrivals.since_ns)
         from_ns = engine->arrivals.since_ns;
@@ -103,35 +102,4 @@ int64_t arrival_next_ns(const struct engine *engine)
     int64_t end_ns = missed ? arrival_due_ns(engine, missed) : ENGINE_FOREVER;
 
     return next_ns < end_ns ? next_ns : end_ns;
-}
-
-int64_t engine_no_show_ns(const struct engine *engine, uint64_t id)
-{
-    const struct entry *entry = index_find(engine, id);
-    int64_t no_show_ns = engine->policy.no_show_ns;
-
-    if (!entry || !entry->partition.arrival || no_show_ns == 0)
-        return ENGINE_FOREVER;
-    int64_t due_ns = arrival_due_ns(engine, entry);
-    return entry->partition.arrival == ARRIVAL_MISSED
-               ? due_ns
-               : timeline_later(due_ns, no_show_ns - no_show_ns / 2);
-}
-
-int engine_arrive(struct engine *engine, int64_t now_ns, uint64_t id)
-{
-    struct entry *entry = index_find(engine, id);
-
-    if (!entry || !entry->partition.arrival || entry->partition.end_ns <= now_ns)
-        return 0;
-    struct engine_event *event = journal_new(EVENT_USED, now_ns, entry->partition.uid);
-    if (!event)
-        return -ENOMEM;
-    journal_of(event, entry);
-    event->after.arrival = ARRIVAL_NONE;
-    ending_settle(&event->after, now_ns);
-    journal_append(engine, event);
-    event->after.change_seq = event->seq;
-    index_change(engine, entry, &event->after);
-    return 0;
 }

@@ -16,6 +16,7 @@
 #include "guests.h"
 #include "partition.h"
 #include "request.h"
+#include "sharing_mode.h"
 #include "usage_record.h"
 #include "waiting.h"
 
@@ -129,6 +130,8 @@ struct engine *engine_free(struct engine *engine);
 /* Add a device. *ret_index counts up from 0. */
 int engine_add_device(struct engine *engine, const struct engine_device *device,
                       uint32_t *ret_index);
+/* Settings sharing/KEY are about this device from now on. The key is borrowed. 0 or -ENOMEM. */
+int engine_name_device(struct engine *engine, uint32_t index, const char *key);
 /* The device with this index, or NULL. */
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index);
 /* Bytes that can be requested at `now_ns`; 0 if more is promised than a device that shrank has. */
@@ -239,6 +242,15 @@ int engine_set(struct engine *engine, const struct call *call, const char *key, 
 /* The value of a setting, or NULL if it is not set. */
 const char *engine_setting(const struct engine *engine, const char *key);
 
+/* How the partitions of a device share its time. Borrowed. Changed by the setting sharing/KEY,
+ * while the device has no partitions. */
+const struct sharing_mode *engine_sharing(const struct engine *engine, uint32_t device);
+/* The share of the device's time that goes with a share, in millionths. */
+uint32_t engine_share_ppm(const struct engine *engine, const struct share *share);
+/* Set the share of the time of each device of a partition, in millionths; 0: as of the memory.
+ * Growing needs as much to be free until the partition's end. */
+int engine_set_compute(struct engine *engine, const struct call *call, uint64_t id, uint32_t ppm);
+
 /* Add a note to the event log about something that the engine does not do itself: `word` ("killed",
  * "unmanaged": lower-case letters, digits and '-') with `details` ("pid=17 bytes=4096", or "").
  * `about` is the partition concerned, as the caller knows it, possibly ended; with id 0 only its
@@ -255,11 +267,11 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 int engine_suspend_measured(struct engine *engine, int64_t now_ns, uint64_t id, uint64_t bytes,
                             uint32_t count);
 /* They have left it, and are stopped. */
-int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns);
 /* They are back, and run. */
-int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns);
 /* They could not come back, and are stopped as before: it is suspended for as long as at first. */
-int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id);
+int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id, const char *why);
 /* It cannot be suspended, or resumed: end it, and its processes like this (ON_EXPIRY_TERM or
  * ON_EXPIRY_KILL). */
 int engine_suspend_end(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t on_expiry);

@@ -210,7 +210,7 @@ static int do_due(struct engine *engine, int64_t now_ns, size_t *most)
         else if (due.kind == EVENT_STARTED)
             expiry_start(engine, event, due.entry);
         else if (due.kind == EVENT_SUSPENDING)
-            suspend_begin(engine, event, due.entry);
+            suspend_lease(engine, event, due.entry);
         else
             expiry_end(engine, event, due.entry);
         (*most)--;

@@ -29,15 +29,19 @@ struct holder {
     bool known;
     int64_t known_ns;
     uwide known_usage;
-    struct avl series; /* charges of what waits and belongs to one: series, id */
+    struct avl series; /* what waits and belongs to one: series, id */
+};
+
+/* What waits and belongs to a series, for one of its holders (accounts_pending.c). */
+struct pending {
+    struct avl_node by_series; /* series, id; unused if the series is 0 */
+    uint64_t series, id;
 };
 
 /* What a holder is charged for a partition. */
 struct charge {
     struct holder *holder; /* NULL: it is not charged */
     struct quota_charge quota;
-    struct avl_node by_series; /* in the holder's series; unused if series is 0 */
-    uint64_t series;           /* while it waits */
 };
 
 /* Where a walk through all holders is. All zero: before the first. */
@@ -127,10 +131,10 @@ void accounts_set_limit(struct engine *engine, const char *key, const char *valu
 /* -- accounts_pending.c -------------------------------------------------------- */
 
 void accounts_init_pending(struct holder *holder);
-/* Count a charge with a holder as pending, or no longer: a series once. It must have the partition
- * already, or still. */
-void accounts_add_pending(struct charge *charge, uint64_t series);
-void accounts_remove_pending(struct charge *charge);
+/* Count a partition as pending, or no longer: a series once. `node` is its own for this holder. */
+void accounts_add_pending(struct holder *holder, struct pending *node,
+                          const struct partition *partition);
+void accounts_remove_pending(struct holder *holder, struct pending *node);
 /* Whether an occurrence of this series is pending, so that others do not count. */
 bool accounts_has_pending(const struct holder *holder, uint64_t series);
 /* An entry frees some of what its holders may have: what waits of theirs may have room now, on any

@@ -5,148 +5,8 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
-
-#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
-
-static int compare_id(const struct avl_node *a, const struct avl_node *b)
-{
-    return ORDER(RECORD(a, by_id)->id, RECORD(b, by_id)->id);
-}
-
-static int compare_device(const struct avl_node *a, const struct avl_node *b)
-{
-    return ORDER(PLACE(a)->entry->partition.id, PLACE(b)->entry->partition.id);
-}
-
-static int compare_user(const struct avl_node *a, const struct avl_node *b)
-{
-    const struct partition *x = RECORD(a, by_user), *y = RECORD(b, by_user);
-
-    return x->uid != y->uid ? ORDER(x->uid, y->uid) : ORDER(x->id, y->id);
-}
-
-static int compare_account(const struct avl_node *a, const struct avl_node *b)
-{
-    uint32_t x = avl_entry_const(a, struct entry, by_account)->account;
-    uint32_t y = avl_entry_const(b, struct entry, by_account)->account;
-    const struct partition *p = RECORD(a, by_account), *q = RECORD(b, by_account);
-
-    if (x != y)
-        return ORDER(x, y);
-    return p->uid != q->uid ? ORDER(p->uid, q->uid) : ORDER(p->id, q->id);
-}
-
-static int compare_hold(const struct avl_node *a, const struct avl_node *b)
-{
-    const struct partition *x = RECORD(a, by_hold), *y = RECORD(b, by_hold);
-
-    return x->hold != y->hold ? ORDER(x->hold, y->hold) : ORDER(x->id, y->id);
-}
-
-static int compare_end(const struct avl_node *a, const struct avl_node *b)
-{
-    const struct partition *x = RECORD(a, by_end), *y = RECORD(b, by_end);
-
-    return x->end_ns != y->end_ns ? ORDER(x->end_ns, y->end_ns) : ORDER(x->id, y->id);
-}
-
-static int compare_warning(const struct avl_node *a, const struct avl_node *b)
-{
-    const struct partition *x = RECORD(a, by_warning), *y = RECORD(b, by_warning);
-    int64_t x_ns = ending_warning_ns(x), y_ns = ending_warning_ns(y);
-
-    return x_ns != y_ns ? ORDER(x_ns, y_ns) : ORDER(x->id, y->id);
-}
-
-static uint32_t summary_of(const struct avl_node *node)
-{
-    return node ? node->summary : 0;
-}
-
-/* Store the latest end in the subtree. */
-static void update_latest(struct avl_node *node, const struct entry *entry)
-{
-    uint32_t left = summary_of(node->left), right = summary_of(node->right);
-    uint32_t own = index_rounded(entry->partition.end_ns);
-
-    node->summary = left > right ? left : right;
-    if (own > node->summary)
-        node->summary = own;
-}
-
-static void update_id(struct avl_node *node)
-{
-    update_latest(node, avl_entry_const(node, struct entry, by_id));
-}
-
-static void update_user(struct avl_node *node)
-{
-    update_latest(node, avl_entry_const(node, struct entry, by_user));
-}
-
-static void update_device(struct avl_node *node)
-{
-    update_latest(node, PLACE(node)->entry);
-}
-
-/* Count the subtree. */
-static void update_end(struct avl_node *node)
-{
-    node->summary = 1 + summary_of(node->left) + summary_of(node->right);
-}
-
-/* Add up the subtree. */
-static void update_account(struct avl_node *node)
-{
-    struct entry *entry = avl_entry(node, struct entry, by_account);
-
-    update_latest(node, entry);
-    entry->held_count = 1;
-    entry->held_guests = entry->guests ? entry->guests->count : 0;
-    entry->held_bytes = partition_held_bytes(&entry->partition);
-    for (int side = 0; side < 2; side++) {
-        const struct avl_node *child = side ? node->right : node->left;
-
-        if (!child)
-            continue;
-        entry->held_count += avl_entry_const(child, struct entry, by_account)->held_count;
-        entry->held_guests += avl_entry_const(child, struct entry, by_account)->held_guests;
-        entry->held_bytes += avl_entry_const(child, struct entry, by_account)->held_bytes;
-    }
-}
-
-static const struct avl_kind kind_id = {compare_id, update_id};
-static const struct avl_kind kind_device = {compare_device, update_device};
-static const struct avl_kind kind_user = {compare_user, update_user};
-static const struct avl_kind kind_account = {compare_account, update_account};
-static const struct avl_kind kind_hold = {compare_hold, NULL};
-static const struct avl_kind kind_end = {compare_end, update_end};
-static const struct avl_kind kind_warning = {compare_warning, NULL};
-
-void index_init(struct engine *engine)
-{
-    engine->by_id.kind = &kind_id;
-    engine->by_user.kind = &kind_user;
-    engine->by_account.kind = &kind_account;
-    engine->by_hold.kind = &kind_hold;
-    engine->by_end.kind = &kind_end;
-    engine->by_warning.kind = &kind_warning;
-    engine->next_end_ns = engine->next_warning_ns = ENGINE_FOREVER;
-    engine->over_ns = INT64_MIN;
-    queue_init(&engine->queue);
-    accounts_init(engine);
-    arrival_init(engine);
-}
-
-void index_init_device(struct device *device)
-{
-    device->partitions = (struct avl){.kind = &kind_device};
-    timeline_init(&device->timeline);
-    queue_init_device(&device->waiting);
-    queue_init_low(&device->low);
-    device->freed_ns = ENGINE_FOREVER;
-}
 
 /* Update the earliest end and warning. */
 static void update_next(struct engine *engine)
@@ -165,31 +25,54 @@ void index_free_entry(struct entry *entry)
         return;
     free(entry->guests);
     free(entry->waiter);
-    free(entry->group_charge);
-    free(entry);
+    free(entry->extra);
+    free(entry->beside);
+    if (entry->pooled)
+        pool_give(entry);
+    else
+        free(entry);
 }
 
-struct entry *index_new_entry(const struct partition *partition, const struct waiting *waiting)
+/* Make room for what few partitions have, if this one has or can have some of it. */
+static int add_extra(struct entry *entry, const struct partition *partition,
+                     const struct waiting *waiting)
+{
+    bool reserved = partition->arrival || (waiting && waiting->fixed);
+
+    if (!partition->hold && !partition->quota_group && !reserved)
+        return 0;
+    entry->extra = calloc(1, sizeof(*entry->extra));
+    if (!entry->extra)
+        return -ENOMEM;
+    entry->extra->entry = entry;
+    entry->extra->arrival_ns = partition->start_ns;
+    return 0;
+}
+
+struct entry *index_new_entry(struct engine *engine, const struct partition *partition,
+                              const struct waiting *waiting)
 {
     uint32_t share_count = partition->share_count;
-    struct entry *entry = calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
+    bool pooled = share_count == 1;
+    struct entry *entry = pooled ? pool_take(&engine->entries)
+                                 : calloc(1, sizeof(*entry) + share_count * sizeof(struct place));
 
     if (!entry)
         return NULL;
-    entry->arrival_ns = partition->start_ns;
+    entry->pooled = pooled;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
-    entry->group_charge = partition->quota_group ? calloc(1, sizeof(struct charge)) : NULL;
-    if ((waiting && !entry->waiter) || (partition->quota_group && !entry->group_charge)) {
+    if (engine->counts_beside)
+        entry->beside = calloc(share_count, sizeof(*entry->beside));
+    if (add_extra(entry, partition, waiting) || (waiting && !entry->waiter) ||
+        (engine->counts_beside && !entry->beside)) {
         index_free_entry(entry);
         return NULL;
     }
     if (!waiting)
         return entry;
     entry->waiter->record = *waiting;
-    for (uint32_t i = 0; i < share_count; i++) {
-        entry->places[i].start.runs = &entry->waiter->places[i].runs[0];
-        entry->places[i].end.runs = &entry->waiter->places[i].runs[1];
-    }
+    for (uint32_t i = 0; i < share_count; i++)
+        entry->places[i].promise.runs = entry->waiter->places[i].runs;
     return entry;
 }
 
@@ -206,7 +89,7 @@ static void put_in(struct engine *engine, struct entry *entry)
         avl_insert(&engine->by_warning, &entry->by_warning);
     arrival_put(engine, entry);
     if (partition->hold)
-        avl_insert(&engine->by_hold, &entry->by_hold);
+        avl_insert(&engine->by_hold, &entry->extra->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
         const struct share *share = &partition->shares[i];
         struct device *device = &engine->devices[share->device];
@@ -217,10 +100,11 @@ static void put_in(struct engine *engine, struct entry *entry)
         device->count++;
         if (!partition_holds(partition))
             continue;
-        timeline_add(&device->timeline, &place->start, &place->end, partition->id,
-                     partition->start_ns, partition->end_ns, (int64_t)share->memory_bytes);
+        timeline_add(&device->timeline, &place->promise, partition->id, partition->start_ns,
+                     partition->end_ns, (int64_t)share->memory_bytes);
         device->total_bytes += share->memory_bytes;
     }
+    compute_put_in(engine, entry, partition);
     if (partition->state == PARTITION_PENDING)
         queue_add(engine, entry);
     else if (queue_is_low(entry))
@@ -245,7 +129,7 @@ static void take_out(struct engine *engine, struct entry *entry)
         avl_remove(&engine->by_warning, &entry->by_warning);
     arrival_take(engine, entry);
     if (partition->hold)
-        avl_remove(&engine->by_hold, &entry->by_hold);
+        avl_remove(&engine->by_hold, &entry->extra->by_hold);
     for (uint32_t i = 0; i < partition->share_count; i++) {
         struct device *device = &engine->devices[partition->shares[i].device];
         struct place *place = &entry->places[i];
@@ -254,9 +138,10 @@ static void take_out(struct engine *engine, struct entry *entry)
         device->count--;
         if (!partition_holds(partition))
             continue;
-        timeline_remove(&device->timeline, &place->start, &place->end);
+        timeline_remove(&device->timeline, &place->promise);
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
+    compute_take_out(engine, entry, partition);
     engine->count--;
     update_next(engine);
 }
@@ -311,12 +196,12 @@ struct entry *index_find(const struct engine *engine, uint64_t id)
 
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id)
 {
-    struct entry probe = {.partition = {.hold = hold, .id = after_id}};
+    struct entry entry = {.partition = {.hold = hold, .id = after_id}};
+    struct extra probe = {.entry = &entry};
     struct avl_node *node = avl_after(&engine->by_hold, &probe.by_hold);
+    struct entry *next = node ? avl_entry(node, struct extra, by_hold)->entry : NULL;
 
-    if (!node || RECORD(node, by_hold)->hold != hold)
-        return NULL;
-    return avl_entry(node, struct entry, by_hold);
+    return next && next->partition.hold == hold ? next : NULL;
 }
 
 struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id)
@@ -337,7 +222,7 @@ uint32_t index_count_ends(const struct engine *engine, int64_t end_ns)
             node = node->left;
             continue;
         }
-        count += node->summary - summary_of(node->right);
+        count += node->summary - (node->right ? node->right->summary : 0);
         node = node->right;
     }
     return count;

@@ -170,20 +170,21 @@ const struct partition *engine_next_waiting(const struct engine *engine, int64_t
 const struct partition *engine_next_waiting_on(const struct engine *engine, uint32_t device,
                                                int64_t start_ns, uint64_t after_id)
 {
-    struct timeline_point probe = {.at_ns = start_ns, .owner = after_id, .delta_bytes = 1};
+    struct timeline_promise probe = {.start = {.at_ns = start_ns, .delta_bytes = 1},
+                                     .owner = after_id};
     const struct avl *points = &engine->devices[device].timeline.points;
     const struct avl_node *node;
 
     /* Pass by the starts of what has started. */
-    if (probe.at_ns < engine->queue.next_start_ns - 1)
-        probe.at_ns = engine->queue.next_start_ns - 1;
-    for (node = avl_after(points, &probe.node); node; node = avl_after(points, node)) {
+    if (probe.start.at_ns < engine->queue.next_start_ns - 1)
+        probe.start.at_ns = engine->queue.next_start_ns - 1;
+    for (node = avl_after(points, &probe.start.node); node; node = avl_after(points, node)) {
         const struct timeline_point *point = timeline_point_of(node);
 
         if (point->delta_bytes <= 0) /* an end */
             continue;
         const struct partition *partition =
-            &avl_entry_const(point, struct place, start)->entry->partition;
+            &avl_entry_const(point, struct place, promise.start)->entry->partition;
 
         if (partition->state == PARTITION_PENDING && !is_over(engine, partition))
             return partition;

@@ -11,12 +11,6 @@
 
 #define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
-/* Least amount of each size, in 4096ths of a device. What people ask for most is an amount of its
- * own. */
-static const uint32_t sizes[QUEUE_SIZES] = {4096, 3072, 2048, 1536, 1024, 768, 512, 384,
-                                            256,  128,  64,   32,   16,   4,   1,   0};
-#define SIZE_WHOLE 4096
-
 __extension__ typedef unsigned __int128 uint128;
 
 static const struct queue_node *node_of(const struct avl_node *node)
@@ -110,19 +104,30 @@ static void update_node(struct avl_node *node)
     if (node->right)
         at->least_part = lesser(at->least_part, node_of(node->right)->least_part);
     for (uint32_t i = 0; i < QUEUE_SIZES; i++) {
-        at->least_s[i] = at->least_start[i] = UINT32_MAX;
+        at->least[i].s = at->least[i].start = UINT32_MAX;
         for (int side = 0; side < 2; side++) {
             const struct avl_node *child = side ? node->right : node->left;
 
             if (!child)
                 continue;
-            at->least_s[i] = lesser(at->least_s[i], node_of(child)->least_s[i]);
-            at->least_start[i] = lesser(at->least_start[i], node_of(child)->least_start[i]);
+            at->least[i].s = lesser(at->least[i].s, node_of(child)->least[i].s);
+            at->least[i].start = lesser(at->least[i].start, node_of(child)->least[i].start);
         }
     }
-    at->least_s[own] = lesser(at->least_s[own], seconds_of(&at->entry->partition));
-    at->least_start[own] =
-        lesser(at->least_start[own], index_rounded(at->entry->partition.start_ns));
+    at->least[own].s = lesser(at->least[own].s, seconds_of(&at->entry->partition));
+    at->least[own].start =
+        lesser(at->least[own].start, index_rounded(at->entry->partition.start_ns));
+}
+
+static void put_node(struct avl_node *node, const struct avl_node *added)
+{
+    struct queue_node *at = avl_entry(node, struct queue_node, node);
+    const struct entry *entry = node_of(added)->entry;
+    uint32_t size = entry->waiter->size;
+
+    at->least_part = lesser(at->least_part, entry->waiter->part);
+    at->least[size].s = lesser(at->least[size].s, seconds_of(&entry->partition));
+    at->least[size].start = lesser(at->least[size].start, index_rounded(entry->partition.start_ns));
 }
 
 /* Keep when the first of the subtree was asked for. */
@@ -141,10 +146,18 @@ static void update_start(struct avl_node *node)
     }
 }
 
-static const struct avl_kind kind_start = {compare_start, update_start};
-static const struct avl_kind kind_give_up = {compare_give_up, NULL};
-static const struct avl_kind kind_order = {compare_order, NULL};
-static const struct avl_kind kind_node = {compare_nodes, update_node};
+static void put_start(struct avl_node *node, const struct avl_node *added)
+{
+    struct waiter *at = avl_entry(node, struct waiter, by_start);
+
+    if (by_start_of(added)->record.asked_ns < at->oldest_ns)
+        at->oldest_ns = by_start_of(added)->record.asked_ns;
+}
+
+static const struct avl_kind kind_start = {compare_start, update_start, put_start};
+static const struct avl_kind kind_give_up = {.compare = compare_give_up};
+static const struct avl_kind kind_order = {.compare = compare_order};
+static const struct avl_kind kind_node = {compare_nodes, update_node, put_node};
 
 void queue_init(struct queue *queue)
 {
@@ -179,7 +192,7 @@ static void set_size(const struct engine *engine, struct waiter *waiter)
     uint128 part = amount->is_share ? amount->digits : amount->bytes;
 
     waiter->size = 0;
-    while (part * SIZE_WHOLE < (uint128)sizes[waiter->size] * whole)
+    while (part * QUEUE_SIZE_WHOLE < (uint128)queue_sizes[waiter->size] * whole)
         waiter->size++;
     part = whole > 0 ? (part << 32) / whole : 0;
     waiter->part = part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
@@ -288,8 +301,8 @@ static bool may_fit(const struct avl_node *node, const struct queue_fit *fit)
         return false;
     for (uint32_t i = 0; i < QUEUE_SIZES; i++) {
         if (fit->most_s[i] > 0 &&
-            (node_of(node)->least_s[i] <= fit->most_s[i] ||
-             (fit->planned && node_of(node)->least_start[i] <= fit->until[i])))
+            (node_of(node)->least[i].s <= fit->most_s[i] ||
+             (fit->planned && node_of(node)->least[i].start <= fit->until[i])))
             return true;
     }
     return false;
@@ -347,41 +360,4 @@ struct entry *queue_fit_at_or_after(const struct avl *avl, const struct queue_ke
                                     const struct queue_fit *fit)
 {
     return first_in(avl->root, key, fit);
-}
-
-struct queue_fit queue_fit_of(const struct engine *engine, uint32_t device, int64_t now_ns)
-{
-    const struct timeline *timeline = &engine->devices[device].timeline;
-    uint64_t memory = engine->devices[device].device.memory_bytes;
-    int64_t value = timeline_value(timeline, now_ns);
-    struct queue_fit fit = {0};
-
-    for (uint32_t i = 0; i < QUEUE_SIZES; i++) {
-        uint64_t least = (uint64_t)((uint128)memory * sizes[i] / SIZE_WHOLE);
-        int64_t room = (int64_t)(memory - (least > 0 ? least : 1));
-
-        if (value > room || !engine->devices[device].device.present)
-            continue;
-        int64_t until_ns = timeline_exceeds(timeline, now_ns, room);
-        uint64_t seconds = ((uint64_t)until_ns - (uint64_t)now_ns) / NS_PER_SECOND + 1;
-        fit.most_s[i] =
-            until_ns == TIMELINE_NEVER || seconds > UINT32_MAX ? UINT32_MAX : (uint32_t)seconds;
-        fit.until[i] = index_rounded(until_ns);
-    }
-    if (memory > 0 && value < (int64_t)memory) {
-        uint64_t next = memory - (uint64_t)value + 1; /* shares are rounded down to bytes */
-        uint128 part = (((uint128)next << 32) + memory - 1) / memory;
-
-        fit.most_part = part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
-    }
-    return fit;
-}
-
-bool queue_fit_is_within(const struct queue_fit *a, const struct queue_fit *b)
-{
-    bool within = a->most_part <= b->most_part;
-
-    for (uint32_t i = 0; within && i < QUEUE_SIZES; i++)
-        within = a->most_s[i] <= b->most_s[i] && a->until[i] <= b->until[i];
-    return within;
 }

@@ -10,6 +10,7 @@
 #define CHRONOS_ENGINE_QUEUE_H
 
 #include "engine.h"
+#include "holders.h"
 #include "placement.h"
 #include "waiting.h"
 
@@ -17,6 +18,9 @@ struct entry;
 
 /* Sizes of requests, for a search for one that fits. */
 #define QUEUE_SIZES 16
+/* Least amount of each size, in parts of a device. */
+#define QUEUE_SIZE_WHOLE 4096
+extern const uint32_t queue_sizes[QUEUE_SIZES];
 
 /* A position in fair order. */
 struct queue_key {
@@ -32,8 +36,9 @@ struct queue_node {
     struct queue_key key; /* copied, so that a search looks at one line of memory per node */
     uint32_t least_part;  /* least amount in the subtree */
     /* of each size in the subtree, rounded down: shortest time, earliest start */
-    uint32_t least_s[QUEUE_SIZES];
-    uint32_t least_start[QUEUE_SIZES];
+    struct queue_least {
+        uint32_t s, start;
+    } least[QUEUE_SIZES];
 };
 
 /* What a share of a request that waits has beside its place (internal.h). */
@@ -44,18 +49,19 @@ struct queue_place {
 
 /* What an entry has that waits, or that waited once. */
 struct waiter {
-    struct waiting record;
-    struct avl_node by_start; /* start_ns, id */
-    int64_t start_ns;         /* of the partition */
-    struct entry *entry;
+    struct avl_node by_order; /* key; only if it can move */
     struct queue_key key;
+    struct entry *entry;
+    struct avl_node by_start;   /* start_ns, id */
+    int64_t start_ns;           /* of the partition */
     int64_t oldest_ns;          /* in the subtree below by_start: when the first was asked for */
     struct avl_node by_give_up; /* give_up_ns, id; only if it ever gives up */
-    struct avl_node by_order;   /* key; only if it can move */
-    uint32_t account;           /* in the order of the trees */
-    uint32_t size;              /* 0 to QUEUE_SIZES - 1 */
-    uint32_t part;              /* its amount in 2^-32 of the largest device, rounded down */
-    struct queue_node common;   /* in `gangs` or `anywhere`, or in neither */
+    struct waiting record;
+    struct pending pending;   /* of the account */
+    uint32_t account;         /* in the order of the trees */
+    uint32_t size;            /* 0 to QUEUE_SIZES - 1 */
+    uint32_t part;            /* its amount in 2^-32 of the largest device, rounded down */
+    struct queue_node common; /* in `gangs` or `anywhere`, or in neither */
     struct queue_place places[];
 };
 
@@ -174,10 +180,15 @@ struct entry *queue_in_order(const struct engine *engine, const struct queue_key
 /* The same, of those that may fit; `fit` NULL: any. */
 struct entry *queue_fit_at_or_after(const struct avl *avl, const struct queue_key *key,
                                     const struct queue_fit *fit);
+
+/* -- queue_fit.c --------------------------------------------------------------- */
+
 /* What fits on a device from now on. */
 struct queue_fit queue_fit_of(const struct engine *engine, uint32_t device, int64_t now_ns);
 /* Whether all that fits in `a` fits in `b`. */
 bool queue_fit_is_within(const struct queue_fit *a, const struct queue_fit *b);
+
+/* -- queue_mark.c -------------------------------------------------------------- */
 
 /* In place of a moment: nothing was freed, but what has ended no longer blocks a start now. */
 #define QUEUE_FILL (ENGINE_FOREVER - 1)

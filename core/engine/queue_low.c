@@ -19,7 +19,7 @@ static int compare_low(const struct avl_node *a, const struct avl_node *b)
     return x->start_ns != y->start_ns ? ORDER(y->start_ns, x->start_ns) : ORDER(y->id, x->id);
 }
 
-static const struct avl_kind kind_low = {compare_low, NULL};
+static const struct avl_kind kind_low = {.compare = compare_low};
 
 void queue_init_low(struct avl *low)
 {

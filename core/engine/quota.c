@@ -150,7 +150,7 @@ static void set_own(const struct quota_want *want, bool charged)
         struct tally_span *span = want->own[i] ? &want->own[i]->span : NULL;
 
         if (span && charged)
-            tally_put(tally, span, span->start.owner, span->start.at_ns, span->end.at_ns,
+            tally_put(tally, span, span->owner, span->start.at_ns, span->end.at_ns,
                       (uint64_t)span->start.delta_ppm);
         else if (span)
             tally_take(tally, span);

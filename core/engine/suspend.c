@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 bool suspend_is_due(const struct engine *engine, const struct partition *partition)
@@ -31,13 +32,14 @@ int suspend_check_changes(const struct call *call, const struct partition *parti
                   partition->id, what);
 }
 
-void suspend_begin(struct engine *engine, struct engine_event *event, struct entry *entry)
+void suspend_lease(struct engine *engine, struct engine_event *event, struct entry *entry)
 {
     bool early = event->at_ns < entry->partition.end_ns;
 
     journal_of(event, entry);
     event->after.state = PARTITION_SUSPENDED;
     event->after.suspend_stage = SUSPEND_LEAVING;
+    event->after.arrival = ARRIVAL_NONE;
     event->after.arrival = ARRIVAL_NONE;
     event->after.end_ns = timeline_later(event->at_ns, engine->policy.suspend_keep_ns);
     if (event->after.end_ns > ENGINE_TIME_MAX)
@@ -65,7 +67,7 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
         return refuse(REFUSED_BUSY, call->why,
                       "Partition p%" PRIu64 " has not started: there is nothing to suspend.", id);
     if (partition->on_expiry != ON_EXPIRY_SUSPEND)
-        return refuse(REFUSED_BUSY, call->why,
+        return refuse(REFUSED_INVALID, call->why,
                       "The on_expiry of p%" PRIu64 " is %s; write suspend there first.", id,
                       ending_on_expiry_text(partition->on_expiry));
     r = ending_check_suspend(engine, call, partition);
@@ -74,7 +76,7 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
     struct engine_event *event = journal_new(EVENT_SUSPENDING, call->now_ns, call->caller->uid);
     if (!event)
         return -ENOMEM;
-    suspend_begin(engine, event, entry);
+    suspend_lease(engine, event, entry);
     return 0;
 }
 
@@ -101,13 +103,13 @@ static int refuse_room(struct engine *engine, const struct call *call,
 
     if (at_ns == ENGINE_FOREVER)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      ADMISSION_NO_SPACE "gpu%" PRIu32 " never has room for p%" PRIu64 ".",
-                      share->device, wanted->id);
+                      ADMISSION_NO_SPACE "p%" PRIu64 " never has room on gpu%" PRIu32 ".",
+                      wanted->id, share->device);
     engine->time_text(engine->context, at_ns, when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
-                  ADMISSION_NO_SPACE "gpu%" PRIu32 " has room for p%" PRIu64
+                  ADMISSION_NO_SPACE "p%" PRIu64 " has room on gpu%" PRIu32
                                      " from %s; add the word queue to wait for it.",
-                  share->device, wanted->id, when);
+                  wanted->id, share->device, when);
 }
 
 /* Find the earliest start for one that is to wait. */
@@ -130,7 +132,7 @@ static int place(struct engine *engine, const struct call *call, struct partitio
 static int add_waiting(struct engine *engine, const struct call *call, struct entry *entry,
                        const struct partition *wanted, const struct waiting *waiting)
 {
-    struct entry *fresh = entry->waiter ? entry : index_new_entry(wanted, waiting);
+    struct entry *fresh = entry->waiter ? entry : index_new_entry(engine, wanted, waiting);
     struct engine_event *event = journal_new(EVENT_RESUMING, call->now_ns, call->caller->uid);
 
     if (!fresh || !event) {
@@ -197,7 +199,10 @@ int engine_resume(struct engine *engine, const struct call *call, uint64_t id, i
         return r;
     bool fits = share->memory_bytes <=
                 admission_free(engine, share->device, call->now_ns, wanted.end_ns, 0);
-    if (!fits)
+    if (fits && !waits)
+        r = compute_check(engine, call, share, NULL, call->now_ns, wanted.end_ns);
+    fits = fits && compute_fits(engine, share, NULL, call->now_ns, wanted.end_ns);
+    if (!r && !fits)
         r = waits ? place(engine, call, &wanted, &waiting) : refuse_room(engine, call, &wanted);
     if (!r && fits)
         r = admission_limit(engine, call, &wanted);
@@ -213,7 +218,7 @@ int engine_resume(struct engine *engine, const struct call *call, uint64_t id, i
 
 /* Change what has reached this stage; nothing if it has not, or no longer. */
 static int report(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t stage,
-                  enum event_kind kind, const struct partition *wanted)
+                  enum event_kind kind, const struct partition *wanted, const char *value)
 {
     struct entry *entry = index_find(engine, id);
 
@@ -224,6 +229,7 @@ static int report(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t s
     if (!event)
         return -ENOMEM;
     bool held = partition_holds(&entry->partition);
+    snprintf(event->value, sizeof(event->value), "%s", value);
     journal_of(event, entry);
     event->after.state = wanted->state;
     event->after.suspend_stage = wanted->suspend_stage;
@@ -238,6 +244,21 @@ static int report(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t s
         queue_mark_shares(engine, &event->before, now_ns);
     }
     return 0;
+}
+
+struct seconds {
+    char text[32];
+};
+
+/* "5.65" */
+static struct seconds seconds_of(int64_t ns)
+{
+    struct seconds seconds;
+    int64_t hundredths = ns / (NS_PER_SECOND / 100);
+
+    snprintf(seconds.text, sizeof(seconds.text), "%" PRId64 ".%02" PRId64, hundredths / 100,
+             hundredths % 100);
+    return seconds;
 }
 
 /* The record to change; all zero if there is none. */
@@ -255,18 +276,19 @@ int engine_suspend_measured(struct engine *engine, int64_t now_ns, uint64_t id, 
 
     wanted.suspended_bytes = bytes;
     wanted.suspended_count = count;
-    return report(engine, now_ns, id, SUSPEND_LEAVING, EVENT_MEASURED, &wanted);
+    return report(engine, now_ns, id, SUSPEND_LEAVING, EVENT_MEASURED, &wanted, "");
 }
 
-int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id)
+int engine_suspended(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns)
 {
     struct partition wanted = record_of(engine, id);
 
     wanted.suspend_stage = SUSPEND_AWAY;
-    return report(engine, now_ns, id, SUSPEND_LEAVING, EVENT_SUSPENDED, &wanted);
+    return report(engine, now_ns, id, SUSPEND_LEAVING, EVENT_SUSPENDED, &wanted,
+                  seconds_of(took_ns).text);
 }
 
-int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id)
+int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id, int64_t took_ns)
 {
     struct partition wanted = record_of(engine, id);
 
@@ -274,10 +296,11 @@ int engine_resumed(struct engine *engine, int64_t now_ns, uint64_t id)
     wanted.suspend_stage = SUSPEND_NONE;
     wanted.suspended_bytes = 0;
     wanted.suspended_count = 0;
-    return report(engine, now_ns, id, SUSPEND_RETURNING, EVENT_RESUMED, &wanted);
+    return report(engine, now_ns, id, SUSPEND_RETURNING, EVENT_RESUMED, &wanted,
+                  seconds_of(took_ns).text);
 }
 
-int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id)
+int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id, const char *why)
 {
     struct partition wanted = record_of(engine, id);
 
@@ -285,7 +308,7 @@ int engine_resume_failed(struct engine *engine, int64_t now_ns, uint64_t id)
     wanted.end_ns = timeline_later(now_ns, engine->policy.suspend_keep_ns);
     if (wanted.end_ns > ENGINE_TIME_MAX)
         wanted.end_ns = ENGINE_TIME_MAX;
-    return report(engine, now_ns, id, SUSPEND_RETURNING, EVENT_RESUME_FAILED, &wanted);
+    return report(engine, now_ns, id, SUSPEND_RETURNING, EVENT_RESUME_FAILED, &wanted, why);
 }
 
 int engine_suspend_end(struct engine *engine, int64_t now_ns, uint64_t id, uint32_t on_expiry)

@@ -14,6 +14,12 @@ static const struct tally_mark *mark_of(const struct avl_node *node)
     return node ? avl_entry_const(node, struct tally_mark, node) : NULL;
 }
 
+static const struct tally_span *span_of(const struct tally_mark *mark)
+{
+    return mark->delta_ppm > 0 ? avl_entry_const(mark, struct tally_span, start)
+                               : avl_entry_const(mark, struct tally_span, end);
+}
+
 static int compare_marks(const struct avl_node *node_a, const struct avl_node *node_b)
 {
     const struct tally_mark *a = mark_of(node_a), *b = mark_of(node_b);
@@ -23,7 +29,8 @@ static int compare_marks(const struct avl_node *node_a, const struct avl_node *n
         return a->at_ns < b->at_ns ? -1 : 1;
     if (a_up != b_up)
         return a_up ? 1 : -1;
-    return (a->owner > b->owner) - (a->owner < b->owner);
+    uint64_t a_owner = span_of(a)->owner, b_owner = span_of(b)->owner;
+    return (a_owner > b_owner) - (a_owner < b_owner);
 }
 
 static void update_mark(struct avl_node *node)
@@ -48,7 +55,7 @@ static void update_mark(struct avl_node *node)
         mark->dip = here + right->dip;
 }
 
-static const struct avl_kind mark_kind = {compare_marks, update_mark};
+static const struct avl_kind mark_kind = {.compare = compare_marks, .update = update_mark};
 
 void tally_init(struct tally *tally)
 {
@@ -58,7 +65,7 @@ void tally_init(struct tally *tally)
 void tally_put(struct tally *tally, struct tally_span *span, uint64_t owner, int64_t start_ns,
                int64_t end_ns, uint64_t ppm)
 {
-    span->start.owner = span->end.owner = owner;
+    span->owner = owner;
     span->start.at_ns = start_ns;
     span->start.delta_ppm = (int64_t)ppm;
     span->end.at_ns = end_ns;
@@ -238,8 +245,8 @@ int64_t tally_peak(const struct tally *tally, int64_t from_ns, int64_t until_ns)
 
 int64_t tally_next(const struct tally *tally, int64_t after_ns)
 {
-    struct tally_mark probe = {.at_ns = after_ns, .delta_ppm = 1, .owner = UINT64_MAX};
-    const struct tally_mark *mark = mark_of(avl_after(&tally->marks, &probe.node));
+    struct tally_span probe = {.start = {.at_ns = after_ns, .delta_ppm = 1}, .owner = UINT64_MAX};
+    const struct tally_mark *mark = mark_of(avl_after(&tally->marks, &probe.start.node));
 
     return mark ? mark->at_ns : TALLY_NEVER;
 }

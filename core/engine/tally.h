@@ -14,15 +14,16 @@
 
 #define TALLY_NEVER INT64_MAX
 
+typedef wide tally_wide __attribute__((aligned(8))); /* needs no gap before it */
+
 struct tally_mark {
     struct avl_node node;
-    uint64_t owner; /* unique together with at_ns and the sign */
     int64_t at_ns;
-    int64_t delta_ppm;
+    int64_t delta_ppm; /* not 0: up at a start, down at an end */
     /* of the subtree: sum of all deltas, maximum and minimum of the running sum, sum of delta x
      * time */
     int64_t sum, peak, dip;
-    wide moment;
+    tally_wide moment;
 };
 
 struct tally {
@@ -32,6 +33,7 @@ struct tally {
 /* The start and the end of an amount. */
 struct tally_span {
     struct tally_mark start, end;
+    uint64_t owner; /* unique together with a moment and a sign */
 };
 
 void tally_init(struct tally *tally);

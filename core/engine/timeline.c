@@ -25,7 +25,8 @@ static int compare_points(const struct avl_node *node_a, const struct avl_node *
         return a->at_ns < b->at_ns ? -1 : 1;
     if (a_up != b_up)
         return a_up ? 1 : -1;
-    return (a->owner > b->owner) - (a->owner < b->owner);
+    uint64_t a_owner = timeline_promise_of(a)->owner, b_owner = timeline_promise_of(b)->owner;
+    return (a_owner > b_owner) - (a_owner < b_owner);
 }
 
 /* Return the number of ends in a subtree. */
@@ -40,8 +41,7 @@ static void update_point(struct avl_node *node)
     const struct timeline_point *left = point_of(node->left), *right = point_of(node->right);
     int64_t here = (left ? left->sum : 0) + point->delta_bytes;
 
-    if (point->runs)
-        point->runs->levels = 0;
+    node->stale = true;
     node->summary = count_ends(node->left) + count_ends(node->right);
     node->summary += point->delta_bytes < 0;
 
@@ -59,7 +59,7 @@ static void update_point(struct avl_node *node)
         point->dip = here + right->dip;
 }
 
-static const struct avl_kind point_kind = {compare_points, update_point};
+static const struct avl_kind point_kind = {.compare = compare_points, .update = update_point};
 
 uint32_t timeline_ends_until(const struct timeline *timeline, int64_t at_ns)
 {
@@ -87,26 +87,24 @@ void timeline_init(struct timeline *timeline)
     *timeline = (struct timeline){.points = {.kind = &point_kind}};
 }
 
-void timeline_add(struct timeline *timeline, struct timeline_point *start,
-                  struct timeline_point *end, uint64_t owner, int64_t start_ns, int64_t end_ns,
-                  int64_t bytes)
+void timeline_add(struct timeline *timeline, struct timeline_promise *promise, uint64_t owner,
+                  int64_t start_ns, int64_t end_ns, int64_t bytes)
 {
-    start->owner = end->owner = owner;
-    start->at_ns = start_ns;
-    start->delta_bytes = bytes;
-    end->at_ns = end_ns;
-    end->delta_bytes = -bytes;
-    timeline->with_runs += start->runs ? 2 : 0;
-    avl_insert(&timeline->points, &start->node);
-    avl_insert(&timeline->points, &end->node);
+    promise->owner = owner;
+    promise->start.at_ns = start_ns;
+    promise->start.delta_bytes = bytes;
+    promise->end.at_ns = end_ns;
+    promise->end.delta_bytes = -bytes;
+    timeline->with_runs += promise->runs ? 2 : 0;
+    avl_insert(&timeline->points, &promise->start.node);
+    avl_insert(&timeline->points, &promise->end.node);
 }
 
-void timeline_remove(struct timeline *timeline, struct timeline_point *start,
-                     struct timeline_point *end)
+void timeline_remove(struct timeline *timeline, struct timeline_promise *promise)
 {
-    timeline->with_runs -= start->runs ? 2 : 0;
-    avl_remove(&timeline->points, &start->node);
-    avl_remove(&timeline->points, &end->node);
+    timeline->with_runs -= promise->runs ? 2 : 0;
+    avl_remove(&timeline->points, &promise->start.node);
+    avl_remove(&timeline->points, &promise->end.node);
 }
 
 int64_t timeline_value(const struct timeline *timeline, int64_t at_ns)
@@ -216,8 +214,9 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
     int64_t before = timeline_value(timeline, after_ns), at_ns = after_ns, value;
 
     do {
-        struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = 1, .owner = UINT64_MAX};
-        const struct avl_node *node = avl_after(&timeline->points, &probe.node);
+        struct timeline_promise probe = {.start = {.at_ns = at_ns, .delta_bytes = 1},
+                                         .owner = UINT64_MAX};
+        const struct avl_node *node = avl_after(&timeline->points, &probe.start.node);
 
         if (!node)
             return false;
@@ -231,11 +230,15 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
 
 static uint64_t owner_at(const struct timeline *timeline, int64_t at_ns, int sign)
 {
-    struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = sign, .owner = 0};
-    const struct timeline_point *point = point_of_const(avl_after(&timeline->points, &probe.node));
+    struct timeline_promise probe = {.owner = 0};
+    struct timeline_point *of = sign > 0 ? &probe.start : &probe.end;
 
-    return point && point->at_ns == at_ns && (point->delta_bytes > 0) == (sign > 0) ? point->owner
-                                                                                    : 0;
+    of->at_ns = at_ns;
+    of->delta_bytes = sign;
+    const struct timeline_point *point = point_of_const(avl_after(&timeline->points, &of->node));
+    if (!point || point->at_ns != at_ns || (point->delta_bytes > 0) != (sign > 0))
+        return 0;
+    return timeline_promise_of(point)->owner;
 }
 
 uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns)

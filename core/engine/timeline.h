@@ -36,15 +36,20 @@ struct timeline_runs {
     struct timeline_run at[TIMELINE_LEVELS];
 };
 
+/* One line of memory: a change of the tree looks at many. */
 struct timeline_point {
-    struct avl_node node;
-    struct timeline_runs *runs; /* room for the runs of its subtree, or NULL */
-    uint64_t owner;             /* owner of the point; unique together with at_ns and the sign */
+    struct avl_node node; /* stale: so are its runs */
     int64_t at_ns;
-    int64_t delta_bytes;
+    int64_t delta_bytes; /* not 0: up at the start of a promise, down at its end */
     /* of the subtree below this point, in order: sum of all deltas, and the maximum and minimum of
      * the running sum */
     int64_t sum, peak, dip;
+};
+
+struct timeline_promise {
+    struct timeline_point start, end;
+    uint64_t owner;             /* unique together with a moment and a sign */
+    struct timeline_runs *runs; /* room for those of both points' subtrees, or NULL */
 };
 
 /* Levels for which there are runs: the limits that searches ask for most. */
@@ -63,14 +68,11 @@ struct timeline {
 };
 
 void timeline_init(struct timeline *timeline);
-/* Add `bytes` over [start_ns, end_ns). The caller owns both points, and the
- * runs that both or none of them have room for. */
-void timeline_add(struct timeline *timeline, struct timeline_point *start,
-                  struct timeline_point *end, uint64_t owner, int64_t start_ns, int64_t end_ns,
-                  int64_t bytes);
+/* Add `bytes` (> 0) over [start_ns, end_ns). The caller owns the promise and sets its runs. */
+void timeline_add(struct timeline *timeline, struct timeline_promise *promise, uint64_t owner,
+                  int64_t start_ns, int64_t end_ns, int64_t bytes);
 /* Remove a promise. */
-void timeline_remove(struct timeline *timeline, struct timeline_point *start,
-                     struct timeline_point *end);
+void timeline_remove(struct timeline *timeline, struct timeline_promise *promise);
 
 int64_t timeline_value(const struct timeline *timeline, int64_t at_ns);
 /* The maximum within [from_ns, until_ns); at least the value at from_ns. */
@@ -101,6 +103,12 @@ uint64_t timeline_starts_at(const struct timeline *timeline, int64_t at_ns);
 static inline struct timeline_point *timeline_point_of(const struct avl_node *node)
 {
     return (struct timeline_point *)(uintptr_t)avl_entry_const(node, struct timeline_point, node);
+}
+
+static inline const struct timeline_promise *timeline_promise_of(const struct timeline_point *point)
+{
+    return point->delta_bytes > 0 ? avl_entry_const(point, struct timeline_promise, start)
+                                  : avl_entry_const(point, struct timeline_promise, end);
 }
 
 static inline int64_t timeline_sum_of(const struct avl_node *node)

@@ -57,15 +57,23 @@ static void append_time(const struct timeline_levels *levels, struct timeline_ru
     }
 }
 
+/* Room for the runs of a point's subtree, or NULL. */
+static struct timeline_runs *runs_of(const struct timeline_point *point)
+{
+    struct timeline_runs *runs = timeline_promise_of(point)->runs;
+
+    return runs ? runs + (point->delta_bytes < 0) : NULL;
+}
+
 static const struct timeline_runs *work_out(const struct timeline_levels *levels,
-                                            const struct avl_node *node, int64_t base);
+                                            struct avl_node *node, int64_t base);
 
 /* Set the runs of a subtree from those of its children (NULL: there is none). */
 static void combine(const struct timeline_levels *levels, const struct timeline_point *point,
                     int64_t base, const struct timeline_runs *left,
                     const struct timeline_runs *right)
 {
-    struct timeline_runs *runs = point->runs;
+    struct timeline_runs *runs = runs_of(point);
 
     runs->first_ns = left ? left->first_ns : point->at_ns;
     runs->last_ns = right ? right->last_ns : point->at_ns;
@@ -85,15 +93,16 @@ static void combine(const struct timeline_levels *levels, const struct timeline_
 /* The runs of a subtree; `base` is the value before it. NULL: it has a point without room for them.
  * O(1), or as many steps as there are points whose runs have changed. */
 static const struct timeline_runs *work_out(const struct timeline_levels *levels,
-                                            const struct avl_node *node, int64_t base)
+                                            struct avl_node *node, int64_t base)
 {
     const struct timeline_point *point = timeline_point_of(node);
     const struct timeline_runs *left = NULL, *right = NULL;
-    struct timeline_runs *runs = point->runs;
+    struct timeline_runs *runs = runs_of(point);
 
     if (!runs)
         return NULL;
-    if (runs->levels != levels->version || runs->base != base) {
+    if (node->stale || runs->levels != levels->version || runs->base != base) {
+        node->stale = false;
         runs->base = base;
         runs->levels = levels->version;
         if (node->left)
@@ -156,7 +165,7 @@ static int choose_level(struct timeline *timeline, int64_t limit)
 }
 
 /* Whether a subtree may hold a run that is long enough. */
-static bool may_hold(const struct search *search, const struct avl_node *node, int64_t base)
+static bool may_hold(const struct search *search, struct avl_node *node, int64_t base)
 {
     const struct timeline_runs *runs =
         search->level < 0 ? NULL : work_out(search->levels, node, base);
@@ -223,7 +232,7 @@ static int64_t last_opening(const struct avl_node *node, int64_t base, int64_t l
 
 /* Pass by a subtree if the answer does not lie in it, or if it does so at once. False: look closer.
  */
-static bool pass_by(struct search *search, const struct avl_node *node, int64_t base)
+static bool pass_by(struct search *search, struct avl_node *node, int64_t base)
 {
     const struct timeline_point *point = timeline_point_of(node);
     bool open = search->open_ns != TIMELINE_NEVER;
@@ -245,8 +254,7 @@ static bool pass_by(struct search *search, const struct avl_node *node, int64_t 
 }
 
 /* Go through a subtree. `inside`: all of it is after from_ns. True: the search is done. */
-static bool go_through(struct search *search, const struct avl_node *node, int64_t base,
-                       bool inside)
+static bool go_through(struct search *search, struct avl_node *node, int64_t base, bool inside)
 {
     if (!node)
         return false;

@@ -6,6 +6,7 @@
 #include "checkpoint_host.h"
 
 #include "core/base/fd.h"
+#include "core/base/mountinfo.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,6 +51,25 @@ static uint64_t room_of(const char *directory)
     return most > used ? most - used : 0;
 }
 
+/* Find where a cgroup is mounted: *ret_length is how much of the path the mount point takes. */
+static bool find_directory(const char *cgroup, char directory[static PATH_MAX], size_t *ret_length)
+{
+    struct mountinfo_reader reader;
+    struct mountinfo mount;
+    bool found = false;
+    if (mountinfo_open(&reader, -1))
+        return false;
+    while (mountinfo_next(&reader, &mount)) {
+        size_t length = strcmp(mount.root, "/") ? strlen(mount.root) : 0;
+        if (strcmp(mount.type, "cgroup2") != 0 || strncmp(cgroup, mount.root, length) != 0)
+            continue;
+        found = snprintf(directory, PATH_MAX, "%s%s", mount.point, cgroup + length) < PATH_MAX;
+        *ret_length = strlen(mount.point);
+    }
+    mountinfo_close(&reader);
+    return found;
+}
+
 /* Return what the cgroup of a process and those above it have left. */
 static uint64_t process_room(const char *proc, int32_t pid)
 {
@@ -60,9 +80,10 @@ static uint64_t process_room(const char *proc, int32_t pid)
     if (!line)
         return least;
     line[strcspn(line, "\n")] = '\0';
-    const char *mount = "/sys/fs/cgroup";
-    snprintf(directory, sizeof(directory), "%s%s", mount, line + strlen("0::"));
-    for (char *end; strlen(directory) > strlen(mount) + 1; *end = '\0') {
+    size_t length;
+    if (!find_directory(line + strlen("0::"), directory, &length))
+        return least;
+    for (char *end; strlen(directory) > length + 1; *end = '\0') {
         uint64_t room = room_of(directory);
         least = room < least ? room : least;
         end = strrchr(directory, '/');

@@ -63,7 +63,8 @@ static void count_held(struct host *host, struct outsider *list, size_t count)
 {
     const struct allocation *held = NULL;
     while ((held = allocations_after(&host->allocations, held ? held->id : 0))) {
-        for (uint32_t i = 0; i < held->share_count; i++) {
+        for (uint32_t i = 0; i < held->share_count && !suspend_has(&host->suspensions, held->id);
+             i++) {
             struct outsider *first = first_of(list, count, held->shares[i].device, held->uid);
             if (!first)
                 continue;

@@ -38,7 +38,10 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
 {
     struct traces *traces = context;
     struct host *host = traces->host;
-    int r = frozen ? allocations_add(&traces->frozen, id) : 0;
+    const bool suspended = suspend_has(&host->suspensions, id);
+    if (suspended && members)
+        suspend_found(&host->suspensions, id, frozen);
+    int r = frozen && !suspended ? allocations_add(&traces->frozen, id) : 0;
     traces->r = r ? r : traces->r;
     if (allocations_find(&host->allocations, id)) {
         r = allocations_add(&host->occupied, id);
@@ -105,6 +108,31 @@ static int begin_telemetry(struct host *host)
                                               .usage = host_report_usage,
                                               .context = host};
     return r ? r : telemetry_new(&telemetry, &host->telemetry);
+}
+
+static bool may_kill(void *context, const struct partition *partition, int64_t now_ns)
+{
+    struct host *host = context;
+    bool may = true;
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        may &= modes_may_kill(host->modes, partition->shares[i].device, partition->id, now_ns);
+    return may;
+}
+
+static int begin_modes(struct host *host)
+{
+    const struct modes_start start = {.devices = host->start.devices,
+                                      .device_count = host->start.device_count,
+                                      .root = host->start.sharing_root,
+                                      .proctrack = host->proctrack,
+                                      .note = host_note_device,
+                                      .context = host};
+    int r = modes_new(&start, &host->modes);
+    for (uint32_t i = 0; !r && host->start.modes && i < start.device_count; i++)
+        modes_set(host->modes, i, &host->start.modes[i]);
+    free(host->start.modes);
+    host->start.modes = NULL;
+    return r;
 }
 
 static int begin_access_and_police(struct host *host)
@@ -214,6 +242,8 @@ static int open_proctrack(struct host *host, const struct proctrack_options *opt
 static int begin_live(struct host *host, const struct host_partition *live)
 {
     int r = allocations_put(&host->allocations, &live->partition, live->account);
+    if (!r && live->partition.suspend_stage != SUSPEND_NONE)
+        r = host_restore_suspended(host, &live->partition, live->account);
     for (uint32_t i = 0; !r && live->guests && i < live->guests->count; i++)
         r = allocations_share(&host->allocations, live->partition.id, live->guests->uid[i], true);
     free(live->guests);
@@ -241,19 +271,24 @@ int host_begin(struct host *host)
     int r = host->state && host->next_state ? open_proctrack(host, &options) : -ENOMEM;
     if (r)
         return r;
-    host->termination =
-        (struct termination){.proctrack = host->proctrack, .note = host_note, .context = host};
-    r = begin_telemetry(host);
+    host->termination = (struct termination){
+        .proctrack = host->proctrack, .may_kill = may_kill, .note = host_note, .context = host};
+    r = begin_modes(host);
+    if (!r)
+        r = begin_telemetry(host);
     if (!r)
         r = begin_access_and_police(host);
     if (r)
         return r;
     host->scans = strcmp(proctrack_word(host->proctrack), "process-tree") == 0;
     host->now_ns = clock_boottime_ns();
+    host_begin_suspending(host);
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         r = begin_live(host, &host->start.live[i]);
     if (!r)
         r = find_traces(host);
+    if (!r)
+        suspend_begin(&host->suspensions, host->now_ns);
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         if (host->start.live[i].settles && !host->broken) /* then no members are known */
             host_settle(host, host->start.live[i].partition.id);

@@ -16,6 +16,7 @@ struct entry {
     uint64_t id;
     int32_t pid; /* 0: the partition */
     bool reported;
+    unsigned marks; /* BOOKINGS_IPC and so on */
     uint32_t count; /* open files; of a partition: its entries */
     uint64_t bytes; /* booked; of a partition: by all entries */
     uint64_t rest_bytes;
@@ -171,6 +172,7 @@ void bookings_close(struct bookings *bookings, uint64_t id, int32_t pid)
     pthread_mutex_lock(&bookings->lock);
     struct entry *entry = pid ? find(bookings, id, pid) : NULL;
     if (entry && entry->count > 0 && --entry->count == 0) {
+        entry->marks = 0;
         set_rest(bookings, entry, 0);
         drop_unused(bookings, entry);
     }
@@ -221,6 +223,15 @@ void bookings_unclaim(struct bookings *bookings, uint64_t id, int32_t pid, uint6
         set_rest(bookings, entry, entry->rest_bytes + claimed_bytes);
         entry->unclaimed_bytes += claimed_bytes;
     }
+    pthread_mutex_unlock(&bookings->lock);
+}
+
+void bookings_mark(struct bookings *bookings, uint64_t id, int32_t pid, unsigned marks)
+{
+    pthread_mutex_lock(&bookings->lock);
+    struct entry *entry = pid ? find(bookings, id, pid) : NULL;
+    if (entry && entry->count > 0)
+        entry->marks |= marks;
     pthread_mutex_unlock(&bookings->lock);
 }
 
@@ -281,6 +292,22 @@ void bookings_compare(struct bookings *bookings, const struct bookings_use *uses
         drop_unused(bookings, entry);
     }
     pthread_mutex_unlock(&bookings->lock);
+}
+
+unsigned bookings_marks(struct bookings *bookings, uint64_t id, int32_t pid)
+{
+    pthread_mutex_lock(&bookings->lock);
+    const struct entry *entry = find(bookings, id, pid);
+    unsigned marks = entry ? entry->marks : 0;
+    for (struct avl_node *node = entry && pid == 0 ? avl_after(&bookings->avl, &entry->node) : NULL;
+         node; node = avl_after(&bookings->avl, node)) {
+        entry = avl_entry_const(node, struct entry, node);
+        if (entry->id != id)
+            break;
+        marks |= entry->marks;
+    }
+    pthread_mutex_unlock(&bookings->lock);
+    return marks;
 }
 
 bool bookings_has(struct bookings *bookings, uint64_t id, int32_t pid)

@@ -35,6 +35,12 @@ void bookings_subtract(struct bookings *bookings, uint64_t id, int32_t pid, uint
 uint64_t bookings_claim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
 /* Undo it at once. */
 void bookings_unclaim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t claimed_bytes);
+/* A process says of itself that it has memory which cannot be suspended: until it has no file open.
+ */
+#define BOOKINGS_IPC       1u
+#define BOOKINGS_MANAGED   2u
+#define BOOKINGS_MULTICAST 4u
+void bookings_mark(struct bookings *bookings, uint64_t id, int32_t pid, unsigned marks);
 /* Return the rests of all processes of a partition. */
 uint64_t bookings_rest(struct bookings *bookings, uint64_t id);
 
@@ -56,6 +62,8 @@ void bookings_compare(struct bookings *bookings, const struct bookings_use *uses
  * by what is booked and by all rests. */
 bool bookings_is_over(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t allowed_bytes,
                       uint64_t limit_bytes);
+/* Return the marks of a process; with pid 0, those of all processes of the partition. */
+unsigned bookings_marks(struct bookings *bookings, uint64_t id, int32_t pid);
 /* Return whether a process has a file `charge` of the partition open. */
 bool bookings_has(struct bookings *bookings, uint64_t id, int32_t pid);
 

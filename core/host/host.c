@@ -8,11 +8,13 @@
  *   read.c         the members and cgroups of a partition
  *   adopt.c        a program without one joins its user's
  *   leavers.c      programs that left theirs
+ *   suspended.c    suspends and resumes: suspend.c and its parts do
  *   terminate.c    ends processes of ended partitions (on_expiry)
  *   warn.c         the signal that comes with a warning
  *   owners.c       whose a driver's rows are
  *   telemetry.c    usage by partition, as drivers report it
  *   access.c       access to device nodes
+ *   modes.c        how devices are shared
  *   holders.c      users and groups that have it
  *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
@@ -115,6 +117,7 @@ static void answer_joins(struct host *host, uint64_t id, bool ended)
 static void end_partition(struct host *host, const struct partition *partition, uint32_t account)
 {
     answer_joins(host, partition->id, true);
+    suspend_drop(&host->suspensions, partition->id);
     telemetry_drop(host->telemetry, partition->id);
     allocations_drop(&host->allocations, partition->id);
     if (!allocations_drop(&host->occupied, partition->id))
@@ -170,8 +173,9 @@ static void handle_event(struct host *host, const struct work_item *item)
         host_start_over(partition->id);
     if (kind == EVENT_UNSHARED)
         host_settle(host, partition->id);
-    if (kind == EVENT_STARTED)
+    if (kind == EVENT_STARTED && partition->suspend_stage == SUSPEND_NONE)
         keep_programs(host, partition->id);
+    host_suspend_event(host, kind, partition, item->event.account);
     if (begins)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)
@@ -205,6 +209,9 @@ static void run_item(struct host *host, struct work_item *item)
         break;
     case WORK_POLICY:
         set_policy(host, &item->policy);
+        break;
+    case WORK_MODE:
+        modes_set(host->modes, item->mode.device, &item->mode.mode);
         break;
     }
     free(item);
@@ -263,7 +270,8 @@ static void find_empty(struct host *host)
         host->checked_id = next ? next->id : 0; /* 0: the next call starts over */
         if (!next)
             break;
-        if (proctrack_claims(host->proctrack, next->id, NULL, NULL) == 0 &&
+        if (!suspend_has(&host->suspensions, next->id) &&
+            proctrack_claims(host->proctrack, next->id, NULL, NULL) == 0 &&
             proctrack_forget(host->proctrack, next->id) == 0)
             allocations_drop(&host->occupied, next->id);
     }
@@ -301,7 +309,7 @@ static bool is_occupied(const struct host *host)
  * creating a partition does not cost one. */
 static bool is_attentive(const struct host *host)
 {
-    return is_occupied(host) || host->held.first ||
+    return is_occupied(host) || host->held.first || host->suspensions.by_id.root ||
            host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
            police_next_ns(host->police) != INT64_MAX;
 }
@@ -316,9 +324,11 @@ static int time_left_ms(struct host *host)
         terminate_next_ns(&host->termination),
         telemetry_next_ns(host->telemetry, occupied),
         access_next_ns(host->access),
+        modes_next_ns(host->modes),
         telemetry_is_asking(host->telemetry) ? INT64_MAX : police_next_ns(host->police),
         host->scans && occupied ? host->scanned_ns + SCAN_NS : INT64_MAX,
         host->held.first ? host->held_ns : INT64_MAX,
+        suspend_next_ns(&host->suspensions, host->now_ns),
     };
     int64_t next_ns = INT64_MAX;
     for (size_t i = 0; i < ARRAY_COUNT(due_ns); i++)
@@ -347,13 +357,16 @@ static void *host_thread(void *argument)
         abort(); /* let the next worker try again */
     }
     set_policy(host, &host->start.policy);
+    suspend_step(&host->suspensions, host->now_ns);
     host_report_state(host);
     for (;;) {
-        struct pollfd fds[] = {{.fd = host->thread.in.fd, .events = POLLIN},
-                               {.fd = telemetry_fd(host->telemetry), .events = POLLIN},
-                               {.fd = access_fd(host->access), .events = POLLIN}};
+        struct pollfd fds[3 + SUSPEND_RUNNING_MAX] = {
+            {.fd = host->thread.in.fd, .events = POLLIN},
+            {.fd = telemetry_fd(host->telemetry), .events = POLLIN},
+            {.fd = access_fd(host->access), .events = POLLIN}};
+        nfds_t count = 3 + suspend_poll(&host->suspensions, fds + 3);
         bool rests = mailbox_rest(&host->thread.in, is_attentive(host));
-        poll(fds, 3, rests && !has_items(host) ? time_left_ms(host) : 0);
+        poll(fds, count, rests && !has_items(host) ? time_left_ms(host) : 0);
         host->now_ns = clock_boottime_ns();
         if (fds[1].revents)
             take_sample(host);
@@ -361,8 +374,10 @@ static void *host_thread(void *argument)
         host_settle_next(host);
         retry_joins(host);
         scan(host);
+        suspend_step(&host->suspensions, host->now_ns);
         terminate_step(&host->termination, host->now_ns);
         access_step(host->access, host->now_ns);
+        modes_step(host->modes, host->now_ns);
         host_report_state(host);
         if (telemetry_next_ns(host->telemetry, is_occupied(host)) <= host->now_ns ||
             police_next_ns(host->police) <= host->now_ns)

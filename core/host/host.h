@@ -11,11 +11,13 @@
 #define CHRONOS_HOST_HOST_H
 
 #include "bookings.h"
+#include "suspend.h"
 #include "watchdog.h"
 
 #include "core/base/mailbox.h"
 #include "core/engine/engine.h"
 #include "core/gpu/gpu.h"
+#include "core/sharing/sharing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,7 +46,9 @@ struct host_start {
     struct host_partition *ended; /* all that can still have programs, by id; passes, too */
     size_t ended_count;
     struct policy policy;
-    uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
+    uint64_t own_pid_ns, own_user_ns; /* inode numbers of the daemon's namespaces */
+    struct sharing_mode *modes;       /* of the devices; malloc, ownership passes; NULL: all none */
+    const char *sharing_root;         /* for directories of sharing modes; borrowed; NULL: none */
 };
 
 /* Start the thread. 0 or -errno. */
@@ -95,12 +99,21 @@ struct host_state {
     bool devacl_full;     /* device nodes cannot be opened to another user */
     char devacl_why[256]; /* why nodes are not restricted as configured; or "" */
     struct watchdog_counts watchdog;
+    char suspend_why[128]; /* why nothing can be suspended, as a message; "": it can */
     uint32_t device_count;
     struct host_device {
         char backend[16];           /* "nvml", "drm"; "": no usage reports */
         char note[192];             /* why usage reports are missing although possible; or "" */
         bool restricted;            /* only holders can open its nodes */
         char nodes[HOST_NODES_MAX]; /* their paths, with a blank between */
+        uint32_t mode;              /* enum sharing_kind that all of these are about */
+        bool shared;                /* the mode is in effect for programs that start now */
+        int32_t server;             /* mps: pid of its server; 0: none has started yet */
+        uint32_t clients;           /* of the server */
+        uint32_t strays;            /* processes on the device that are none */
+        int32_t stray;              /* the pid of one */
+        char pipe[SHARING_PATH_MAX + 8];     /* where the clients find the server; or "" */
+        char sharing_note[SHARING_NOTE_MAX]; /* a trouble of the mode, or "" */
     } device[];
 };
 
@@ -111,6 +124,7 @@ enum host_result_kind {
     RESULT_SAMPLED, /* the sample requested at sampled_ns is complete */
     RESULT_NOTE,    /* a log line */
     RESULT_STATUS,  /* a message for the status of a user */
+    RESULT_SUSPEND, /* what has become of a partition that is suspended or resumed */
     RESULT_STATE,   /* the enforcement mechanisms have changed */
 };
 
@@ -139,6 +153,10 @@ struct host_result {
             char word[24];
             bool is_violation; /* a step of the watchdog */
         } note;
+        struct {
+            struct partition partition;
+            struct suspend_report report;
+        } suspend;
         uint32_t status_uid;
         struct host_state *state; /* owned */
     };

@@ -7,8 +7,10 @@
 #include "allocations.h"
 #include "host.h"
 #include "leavers.h"
+#include "modes.h"
 #include "owners.h"
 #include "police.h"
+#include "suspend.h"
 #include "telemetry.h"
 #include "terminate.h"
 
@@ -21,7 +23,7 @@ struct leaving {
     struct procfs_process process; /* noted as one that left; pid 0: not yet */
 };
 
-enum work_kind { WORK_JOIN, WORK_READ, WORK_EVENT, WORK_POLICY };
+enum work_kind { WORK_JOIN, WORK_READ, WORK_EVENT, WORK_POLICY, WORK_MODE };
 
 struct work_item {
     struct mail mail;
@@ -45,6 +47,10 @@ struct work_item {
             struct guests guests; /* of one that starts */
         } event;
         struct policy policy;
+        struct {
+            uint32_t device;
+            struct sharing_mode mode;
+        } mode;
     };
 };
 
@@ -59,10 +65,12 @@ struct host {
     struct proctrack *proctrack;
     bool broken; /* no process tracking: no program can join */
     struct termination termination;
+    struct suspensions suspensions;
     struct owners *owners;
     struct telemetry *telemetry;
     struct access *access;
     struct police *police;
+    struct modes *modes;
     int64_t usage_wanted_ns;        /* a reader waits for a sample requested then or later */
     char why[256];                  /* see struct host_state */
     struct host_state *state;       /* as last reported */
@@ -127,6 +135,16 @@ int host_begin(struct host *host);
 /* Let the programs that the drivers reported outside join the partitions of their users. */
 void host_adopt(struct host *host, const struct gpu_usage *usage);
 
+/* -- suspended.c -- */
+
+/* Make ready for suspending. */
+void host_begin_suspending(struct host *host);
+/* Take up one that is on its way, or away, after a restart. 0 or -ENOMEM. */
+int host_restore_suspended(struct host *host, const struct partition *partition, uint32_t account);
+/* Handle an event that concerns suspending. */
+void host_suspend_event(struct host *host, enum event_kind kind, const struct partition *partition,
+                        uint32_t account);
+
 /* -- join.c -- */
 
 /* Execute the request, first tried at since_ns, and report the outcome in `answer`. False: nothing
@@ -135,7 +153,8 @@ bool host_do_join(struct host *host, const struct host_join *join, int64_t since
                   struct leaving *leaving, struct host_result *answer);
 /* Find the partitions that a process is in once it has joined live partition `id`: it takes the
  * place of the one on its device. Those on other devices stay, and those whose programs are being
- * ended, because joining must not save a program from that. -E2BIG: too many. */
+ * ended, because joining must not save a program from that. -E2BIG: too many; -EBUSY: one of them
+ * is suspended. */
 int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_set *ret_set);
 /* An unprivileged daemon can end only processes of its own user; others must not join. */
 bool host_can_end(const struct procfs_process *process);

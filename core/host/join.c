@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Add a process to a partition after a user wrote its pid to `procs`, or take it out of its own.
- * All three uids of the process must be the writer's: the writer must not move a setuid program,
- * even one that it started.
+ * All three uids of the process must be the writer's, or it is in a user namespace of the writer's:
+ * the writer must not move a setuid program, even one that it started.
  */
 #include "internal.h"
 
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/nsfs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -48,10 +49,35 @@ static int translate(const struct host *host, const struct host_join *join, int3
     return r;
 }
 
-static bool is_own(const struct host_join *join, const struct procfs_process *process)
+/* Return whether the writer made the user namespace of the process, or one above it: the kernel
+ * gives them every right over what is inside, under whatever uids it runs. So it is in a container
+ * that the writer runs without privileges, where uids are mapped to subordinate ones. Root of a
+ * container has the uid of the root who made others. */
+static bool owns_namespace(const struct host *host, const struct host_join *join, pid_t pid)
+{
+    char path[PROCFS_PATH_MAX];
+    struct stat st;
+    uid_t owner;
+    int at = procfs_at(pid, "ns/user", path);
+    int fd = join->uid != 0 ? openat(at, path, O_RDONLY | O_CLOEXEC) : -1;
+    bool owns = false;
+    while (fd >= 0 && !owns && !fstat(fd, &st) && st.st_ino != host->start.own_user_ns) {
+        owns = !ioctl(fd, NS_GET_OWNER_UID, &owner) && owner == join->uid;
+        int above = owns ? -1 : ioctl(fd, NS_GET_PARENT);
+        close(fd);
+        fd = above;
+    }
+    fd_close(fd);
+    return owns;
+}
+
+static bool is_own(const struct host *host, const struct host_join *join,
+                   const struct procfs_process *process)
 {
     return join->root ||
-           (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
+           (process->uid == join->uid && process->euid == join->uid &&
+            process->suid == join->uid) ||
+           owns_namespace(host, join, process->pid);
 }
 
 /* Return the number by which the writer knows the process. */
@@ -100,6 +126,21 @@ static void print_set(const struct proctrack_set *set, char text[static 256])
     }
 }
 
+/* Return one of these partitions whose processes are away, or on their way; 0: there is none. */
+static uint64_t suspended_of(const struct host *host, const struct proctrack_set *set)
+{
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && set->ids[i]; i++)
+        if (suspend_has(&host->suspensions, set->ids[i]))
+            return set->ids[i];
+    return 0;
+}
+
+static int refuse_suspended(uint64_t id, struct message *message)
+{
+    return message_set(-EBUSY, message,
+                       "p%" PRIu64 " is suspended; resume it before processes join or leave.", id);
+}
+
 /* A process that is being ended stays: it had its time to leave. leaving->set is what it was in
  * when this was first called. 1: in none. */
 static int leave(struct host *host, const struct host_join *join,
@@ -109,6 +150,10 @@ static int leave(struct host *host, const struct host_join *join,
     struct proctrack_set set, *left = &leaving->set;
     char text[256];
     proctrack_find(host->proctrack, process->pid, &set);
+    if (suspended_of(host, &set)) {
+        proctrack_stay(host->proctrack, process);
+        return refuse_suspended(suspended_of(host, &set), message);
+    }
     if (!left->ids[0])
         *left = set;
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i]; i++)
@@ -148,6 +193,8 @@ int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_s
     struct proctrack_set before, set = {{id}};
     int r = 0;
     proctrack_find(host->proctrack, pid, &before);
+    if (suspended_of(host, &before) || suspended_of(host, &set))
+        return -EBUSY;
     for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && before.ids[i]; i++) {
         const struct allocation *old = allocations_find(&host->allocations, before.ids[i]);
         if (old ? !overlap(old, joined) : terminate_ends(&host->termination, before.ids[i]))
@@ -165,7 +212,7 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
     int r = proctrack_look(host->proctrack, pid, &process);
     if (r)
         return r;
-    if (!is_own(join, &process))
+    if (!is_own(host, join, &process))
         return message_set(-EPERM, message,
                            "Permission denied: process %d is not yours; only your own processes "
                            "can %s.",
@@ -177,8 +224,13 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
                            "Process %d cannot join: this chronosfs does not run as root and could "
                            "not end programs of other users.",
                            (int)join->pid);
-    struct proctrack_set set;
-    if (host_set_after(host, join->id, process.pid, &set))
+    struct proctrack_set set, now;
+    r = host_set_after(host, join->id, process.pid, &set);
+    proctrack_find(host->proctrack, process.pid, &now);
+    if (r == -EBUSY)
+        return refuse_suspended(suspended_of(host, &now) ? suspended_of(host, &now) : join->id,
+                                message);
+    if (r)
         return message_set(-EUSERS, message,
                            "Process %d cannot join p%" PRIu64 ": it is in %d partitions already.",
                            number_of(join, process.pid), join->id, PROCTRACK_SET_MAX);
@@ -205,6 +257,8 @@ static int claim(struct host *host, const struct host_join *join, struct message
         return message_set(-EPERM, message, "Permission denied: only root adds cgroups.");
     if (clock_boottime_ns() >= join->until_ns)
         return message_set(-ETIMEDOUT, message, "The machine is overloaded. Write it again.");
+    if (suspend_has(&host->suspensions, join->id))
+        return refuse_suspended(join->id, message);
     int r = proctrack_claim(host->proctrack, join->id, join->cgroup, message);
     if (r == -EOPNOTSUPP && host->scans)
         message_set(r, message, "A cgroup cannot belong to p%" PRIu64 ": %s", join->id, host->why);

@@ -19,9 +19,8 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_TABLES      6          /* raise it when the tables change, but for attributes */
-/* Files of two formats before are upgraded before the first write, others are refused. An attribute
- * is a column, so the format counts them. */
+#define STATE_TABLES      5          /* raise it when the tables change, but for attributes */
+/* Files of two formats before are upgraded before the first write, others are refused. */
 enum {
     STATE_ATTRIBUTES = 0
 #define ATTRIBUTE(...) +1
@@ -227,7 +226,7 @@ int sqlite_tables_make(sqlite3 *db);
 /* Compare the tables with those of the format, literally. An SQLite code; SQLITE_CORRUPT if they
  * differ. */
 int sqlite_tables_compare(sqlite3 *db, int format);
-/* Make the tables of a format before those of ours: all of it or nothing. An SQLite code. */
+/* Make the tables of a format before those of ours, or nothing. An SQLite code. */
 int sqlite_tables_upgrade(sqlite3 *db, int format);
 
 /* -- sqlite_file.c -- */
@@ -275,8 +274,7 @@ void sqlite_wal_strike(struct sqlite_store *store);
 
 /* -- sqlite_connect.c -- */
 
-/* Configure a connection. An SQLite code. */
-int sqlite_configure(sqlite3 *db);
+int sqlite_configure(sqlite3 *db); /* an SQLite code */
 /* Open the file, after sqlite_file_check(). */
 int sqlite_connect(struct sqlite_store *store, struct message *message);
 /* Open a copy of the file, if the file itself cannot be written. */

@@ -40,6 +40,8 @@ static int keep_waiting(struct server *server)
     while ((p = engine_next_waiting(tree->engine, start_ns, id))) {
         start_ns = p->start_ns;
         id = p->id;
+        if (p->suspend_stage != SUSPEND_NONE) /* its programs are to come back */
+            continue;
         if (array_reserve(server->ended, server->ended_capacity, server->ended_count + 1))
             return -ENOMEM;
         struct host_partition *ended = &server->ended[server->ended_count++];
@@ -61,8 +63,8 @@ static int list_live(struct server *server, struct host_start *start)
     if (!start->live || charge_owed(tree, &server->handles, &owed, &owed_count))
         return -ENOMEM;
     for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id) {
-        if (p->state == PARTITION_PENDING) /* it comes with its start */
-            continue;
+        if (p->state == PARTITION_PENDING && p->suspend_stage == SUSPEND_NONE)
+            continue; /* it comes with its start */
         const struct guests *guests = engine_guests(tree->engine, p->id);
         struct guests *copy = guests ? malloc(sizeof(*copy)) : NULL;
         if (guests && !copy)
@@ -76,6 +78,22 @@ static int list_live(struct server *server, struct host_start *start)
     }
     free(owed);
     return 0;
+}
+
+/* List the modes of devices for the host thread, and find a place for what they need. Out of
+ * memory: `modes` is NULL. */
+static void list_modes(struct server *server, struct host_start *start)
+{
+    const struct shared *shared = server->tree.shared;
+    int length = shared->admin_uid == 0
+                     ? snprintf(server->sharing_root, sizeof(server->sharing_root),
+                                "/run/chronos/%s", server->instance)
+                     : snprintf(server->sharing_root, sizeof(server->sharing_root), "%s/sharing",
+                                shared->state_dir);
+    start->sharing_root = length < (int)sizeof(server->sharing_root) ? server->sharing_root : NULL;
+    start->modes = calloc(start->device_count + (size_t)1, sizeof(*start->modes));
+    for (uint32_t i = 0; start->modes && i < start->device_count; i++)
+        start->modes[i] = *engine_sharing(server->tree.engine, i);
 }
 
 int recover_host(struct server *server)
@@ -95,10 +113,14 @@ int recover_host(struct server *server)
                                .cuda_limited = tree->shared->cuda_shim[0],
                                .ended = server->ended,
                                .ended_count = server->ended_count,
-                               .own_pid_ns = tree->own_pid_ns};
+                               .own_pid_ns = tree->own_pid_ns,
+                               .own_user_ns = tree->own_user_ns};
+    list_modes(server, &start);
     server->ended = NULL;
     start.policy = server->host_policy = *engine_policy(server->tree.engine);
     if (!r)
         r = list_live(server, &start);
+    if (!r && !start.modes)
+        r = -ENOMEM;
     return r ? r : host_new(&start, &server->host);
 }

@@ -65,6 +65,64 @@ static void note(struct server *server, const struct host_result *result)
         submit_events(server, NULL);
 }
 
+/* Explain to the owner, and in the events, why it was not suspended or resumed. */
+static void say_why(struct server *server, const struct host_result *result, const char *word,
+                    const char *format)
+{
+    struct tree *tree = &server->tree;
+    const struct partition *partition = &result->suspend.partition;
+    const char *why = result->suspend.report.why;
+    char message[SHARED_MESSAGE_MAX];
+    snprintf(message, sizeof(message), format, (unsigned long long)partition->id, why);
+    if (why[0])
+        status_set(tree, &(struct status_writer){.uid = partition->uid}, message);
+    if (word && why[0])
+        engine_note(tree->engine, tree->now_ns, partition, tree->shared->admin_uid, word, why);
+}
+
+static void handle_suspended(struct server *server, const struct host_result *result)
+{
+    struct engine *engine = server->tree.engine;
+    const struct suspend_report *report = &result->suspend.report;
+    const struct partition *now = engine_find(engine, result->id);
+    const bool leaving = now && now->suspend_stage == SUSPEND_LEAVING;
+    const int64_t now_ns = server->tree.now_ns;
+    int r = 0;
+    switch (report->outcome) {
+    case SUSPEND_MEASURED:
+        r = engine_suspend_measured(engine, now_ns, result->id, report->bytes, report->count);
+        break;
+    case SUSPEND_DONE:
+        r = engine_suspended(engine, now_ns, result->id, report->took_ns);
+        break;
+    case SUSPEND_BACK:
+        r = engine_resumed(engine, now_ns, result->id, report->took_ns);
+        break;
+    case SUSPEND_NO_ROOM:
+        say_why(server, result, NULL, "p%llu could not be resumed: %s It is suspended as before.");
+        r = engine_resume_failed(engine, now_ns, result->id, report->why);
+        break;
+    case SUSPEND_FAILED:
+        say_why(server, result, "suspend-failed", "p%llu has ended, and was not suspended: %s");
+        r = engine_suspend_end(engine, now_ns, result->id, ON_EXPIRY_TERM);
+        break;
+    case SUSPEND_LOST:
+        say_why(server, result, leaving ? "suspend-failed" : "resume-failed",
+                "p%llu has ended, and its programs are lost: %s");
+        r = engine_suspend_end(engine, now_ns, result->id, ON_EXPIRY_KILL);
+        break;
+    case SUSPEND_EMPTY:
+        r = engine_suspend_end(engine, now_ns, result->id, ON_EXPIRY_KILL);
+        break;
+    }
+    if (r) {
+        log_say("Not enough memory to record what became of p%llu; starting again.",
+                (unsigned long long)result->id);
+        abort(); /* the next worker asks again */
+    }
+    submit_events(server, NULL);
+}
+
 static void handle(struct server *server, struct host_result *result)
 {
     struct tree *tree = &server->tree;
@@ -95,6 +153,9 @@ static void handle(struct server *server, struct host_result *result)
         break;
     case RESULT_STATUS:
         status_set(tree, &(struct status_writer){.uid = result->status_uid}, result->message);
+        break;
+    case RESULT_SUSPEND:
+        handle_suspended(server, result);
         break;
     case RESULT_STATE:
         free(server->host_state);

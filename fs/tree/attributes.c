@@ -147,7 +147,9 @@ static void partition_attributes(const struct partition *partition, const struct
     } else {
         /* Sticky: fusermount3 lets only the owner mount over it. */
         a->mode = S_IFDIR | partition->mode | (partition->mode & 0022 ? S_ISVTX : 0);
-        a->blocks = waits_is_pending(partition) ? 0 : partition_bytes(partition) / 512;
+        a->blocks = waits_is_pending(partition) || !partition_holds(partition)
+                        ? 0
+                        : partition_bytes(partition) / 512;
     }
 }
 

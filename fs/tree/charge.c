@@ -61,6 +61,7 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
     slot->answer = 0;
     slot->process = 0;
     slot->share = 0;
+    slot->marks = 0;
     if (!partition)
         return -ENODEV;
     int32_t process = caller_process(opener->pid);
@@ -189,6 +190,8 @@ static int add(struct tree *tree, struct write *write, struct shared_charge curr
     }
     uint32_t index;
     int r = waits_check(tree, partition, &write->why);
+    if (r && partition->state == PARTITION_SUSPENDED)
+        r = -EAGAIN; /* its programs ask again once it was resumed */
     if (!r)
         r = charge_line_share(partition, write, line->device, &index);
     if (!r)
@@ -217,6 +220,16 @@ static int release(struct tree *tree, struct write *write, uint64_t own_bytes,
     return 0;
 }
 
+/* Kept until the file is closed, and told to no one but the daemon: a program can only spoil its
+ * own partition's suspending. */
+static int mark(struct tree *tree, struct write *write, unsigned marks)
+{
+    write->handle->marks |= marks;
+    bookings_mark(tree->bookings, key_of(write->handle, write->node->object),
+                  write->handle->process, marks);
+    return 0;
+}
+
 int charge_store(struct tree *tree, struct write *write)
 {
     struct shared_charge current = charge_of(write->handle);
@@ -233,6 +246,8 @@ int charge_store(struct tree *tree, struct write *write)
                  write->text);
         return r;
     }
+    if (line.sign == 'm')
+        return mark(tree, write, line.mark);
     return line.sign == '+' ? add(tree, write, current, &line)
                             : release(tree, write, current.bytes, &line);
 }
@@ -354,6 +369,7 @@ int charge_restore(struct tree *tree, const struct handles *handles)
         if (r)
             return r;
         charge(tree, slot, node.object, bytes);
+        bookings_mark(tree->bookings, key, process, slot->marks);
     }
     return 0;
 }

@@ -2,6 +2,8 @@
 /* Lines of the file `charge`; see charge_line.h. */
 #include "charge_line.h"
 
+#include "core/host/bookings.h"
+
 #include <string.h>
 
 /* Parse " gpu1". */
@@ -19,12 +21,34 @@ static bool parse_device(const char *text, uint32_t *ret_device)
     return true;
 }
 
+/* Parse "mark ipc". */
+static bool parse_mark(const char *text, unsigned *ret_mark)
+{
+    static const struct {
+        const char *line;
+        unsigned mark;
+    } marks[] = {{"mark ipc", BOOKINGS_IPC},
+                 {"mark managed", BOOKINGS_MANAGED},
+                 {"mark multicast", BOOKINGS_MULTICAST}};
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (!strcmp(text, marks[i].line)) {
+            *ret_mark = marks[i].mark;
+            return true;
+        }
+    return false;
+}
+
 int charge_line_parse(const struct write *write, struct charge_line *ret_line)
 {
     const char *text = write->text;
     struct charge_line line = {.sign = text[0], .device = ENGINE_DEVICE_ANY};
     uint64_t bytes = 0;
     size_t at = 1;
+    if (parse_mark(text, &line.mark)) {
+        line.sign = 'm';
+        *ret_line = line;
+        return 0;
+    }
     if (write->length < 2 || (text[0] != '+' && text[0] != '-'))
         return REFUSED_INVALID;
     for (; at < write->length && text[at] >= '0' && text[at] <= '9'; at++)

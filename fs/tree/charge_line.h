@@ -6,12 +6,14 @@
 #include "files.h"
 
 struct charge_line {
-    char sign; /* '+' or '-' */
+    char sign; /* '+' or '-'; 'm': a mark */
+    unsigned mark;
     uint64_t bytes;
     uint32_t device; /* ENGINE_DEVICE_ANY: it does not say */
 };
 
-/* Parse a sign followed by digits, and perhaps a device: "+4096 gpu1". 0 or REFUSED_INVALID. */
+/* Parse a sign followed by digits, and perhaps a device: "+4096 gpu1"; or "mark ipc". 0 or
+ * REFUSED_INVALID. */
 int charge_line_parse(const struct write *write, struct charge_line *ret_line);
 /* Find the share that a line charges. 0 and its index, or REFUSED_INVALID. */
 int charge_line_share(const struct partition *partition, struct write *write, uint32_t device,

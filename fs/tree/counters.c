@@ -58,7 +58,7 @@ static void settle(struct counters_person *person, int64_t at_ns)
 
 static uint64_t promised(const struct partition *partition)
 {
-    return partition->id && partition->state != PARTITION_PENDING
+    return partition->id && partition->state != PARTITION_PENDING && partition_holds(partition)
                ? partition->shares[0].memory_bytes
                : 0;
 }

@@ -14,15 +14,22 @@
 #include <string.h>
 
 static const char *const kind_names[] = {
-    [EVENT_CREATED] = "created",     [EVENT_RESIZED] = "resized",   [EVENT_EXTENDED] = "extended",
-    [EVENT_SHORTENED] = "shortened", [EVENT_RENAMED] = "renamed",   [EVENT_HANDED] = "handed-over",
-    [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
-    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ending",
-    [EVENT_WARNED] = "warned",       [EVENT_SHARED] = "shared",     [EVENT_UNSHARED] = "unshared",
-    [EVENT_GAVE_UP] = "gave-up",     [EVENT_MOVED] = "moved",       [EVENT_STARTED] = "started",
-    [EVENT_DEVICES] = "devices",     [EVENT_PRIORITY] = "priority", [EVENT_PREEMPTED] = "preempted",
-    [EVENT_DELAYED] = "delayed",     [EVENT_MISSED] = "missed",     [EVENT_USED] = "used",
-    [EVENT_NO_SHOW] = "no-show",
+    [EVENT_CREATED] = "created",       [EVENT_RESIZED] = "resized",
+    [EVENT_EXTENDED] = "extended",     [EVENT_SHORTENED] = "shortened",
+    [EVENT_RENAMED] = "renamed",       [EVENT_HANDED] = "handed-over",
+    [EVENT_EXPIRED] = "expired",       [EVENT_RELEASED] = "released",
+    [EVENT_REVOKED] = "revoked",       [EVENT_CLOSED] = "closed",
+    [EVENT_SETTING] = "setting",       [EVENT_ENDING] = "ending",
+    [EVENT_WARNED] = "warned",         [EVENT_SHARED] = "shared",
+    [EVENT_UNSHARED] = "unshared",     [EVENT_GAVE_UP] = "gave-up",
+    [EVENT_MOVED] = "moved",           [EVENT_STARTED] = "started",
+    [EVENT_DEVICES] = "devices",       [EVENT_PRIORITY] = "priority",
+    [EVENT_PREEMPTED] = "preempted",   [EVENT_DELAYED] = "delayed",
+    [EVENT_SUSPENDING] = "suspending", [EVENT_MEASURED] = "measured",
+    [EVENT_SUSPENDED] = "suspended",   [EVENT_RESUMING] = "resuming",
+    [EVENT_RESUMED] = "resumed",       [EVENT_RESUME_FAILED] = "resume-failed",
+    [EVENT_MISSED] = "missed",         [EVENT_USED] = "used",
+    [EVENT_NO_SHOW] = "no-show",       [EVENT_COMPUTE] = "compute",
 };
 
 /* Return the event's word in the log. A handover within one user only changes permissions. */
@@ -68,8 +75,13 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         if (waits_is_pending(p))
             strbuf_time(tree_shown_ns(tree, p->start_ns), start);
-        snprintf(text, size, " memory=%llu%s%s expires=%s%s%s",
-                 (unsigned long long)partition_bytes(p), *start ? " start=" : "", start, time,
+        if (p->shares[0].compute_ppm)
+            snprintf(from, sizeof(from), " share=");
+        if (*from)
+            sharing_mode_share_text(p->shares[0].compute_ppm, from + strlen(from),
+                                    sizeof(from) - strlen(from));
+        snprintf(text, size, " memory=%llu%s%s%s expires=%s%s%s",
+                 (unsigned long long)partition_bytes(p), from, *start ? " start=" : "", start, time,
                  *p->name ? " name=" : "", p->name);
         break;
     case EVENT_PRIORITY:
@@ -95,6 +107,10 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
     case EVENT_RESIZED:
         snprintf(text, size, " memory=%llu", (unsigned long long)partition_bytes(p));
         break;
+    case EVENT_COMPUTE:
+        sharing_mode_share_text(engine_share_ppm(tree->engine, &p->shares[0]), from, sizeof(from));
+        snprintf(text, size, " share=%s", from);
+        break;
     case EVENT_EXTENDED:
     case EVENT_SHORTENED:
         strbuf_time(tree_shown_ns(tree, p->end_ns), time);
@@ -118,6 +134,25 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
     case EVENT_UNSHARED:
         snprintf(text, size, " with=%s", names_user(tree->names, event->guest));
         break;
+    case EVENT_SUSPENDING:
+        strbuf_time(tree_shown_ns(tree, p->end_ns), time);
+        snprintf(text, size, " kept-until=%s", time);
+        break;
+    case EVENT_MEASURED:
+        snprintf(text, size, " bytes=%llu processes=%u", (unsigned long long)p->suspended_bytes,
+                 (unsigned)p->suspended_count);
+        break;
+    case EVENT_SUSPENDED:
+    case EVENT_RESUMED:
+        snprintf(text, size, " bytes=%llu seconds=%s",
+                 (unsigned long long)event->before.suspended_bytes, event->value);
+        break;
+    case EVENT_RESUMING:
+        strbuf_time(tree_shown_ns(tree, p->start_ns), start);
+        strbuf_time(tree_shown_ns(tree, p->end_ns), time);
+        snprintf(text, size, " start=%s expires=%s", start, time);
+        break;
+    case EVENT_RESUME_FAILED:
     case EVENT_NOTE:
         snprintf(text, size, "%s%s", *event->value ? " " : "", event->value);
         break;

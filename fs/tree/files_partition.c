@@ -4,8 +4,10 @@
 #include "enforcement.h"
 #include "env.h"
 #include "files.h"
+#include "files_compute.h"
 #include "files_members.h"
 #include "files_shares.h"
+#include "files_suspend.h"
 #include "files_waits.h"
 #include "members.h"
 #include "waits.h"
@@ -103,6 +105,8 @@ SHOW(remaining)
 {
     PARTITION_OR_GONE(tree, node);
     int64_t left_ns = partition->end_ns - waits_from_ns(tree, partition);
+    if (!partition_holds(partition)) /* until it is resumed */
+        left_ns = 0;
     strbuf_print(out, "%lld\n", (long long)units_seconds_up(left_ns));
     return 0;
 }
@@ -213,6 +217,10 @@ static int store_remaining(struct tree *tree, struct write *write)
     char sign = write->text[0];
     size_t skip = sign == '+' || sign == '-';
     int64_t duration_ns;
+    if (!strcmp(write->text, "0"))
+        return files_suspend_store(tree, write);
+    if (partition->state == PARTITION_SUSPENDED)
+        return files_suspend_store_resume(tree, write);
     int r = units_parse_duration(write->text + skip, write->length - skip, &duration_ns,
                                  write->why.message, sizeof(write->why.message));
     if (r)
@@ -329,7 +337,12 @@ const struct file_row files_partition[] = {
      .lent = true, .opened = charge_open, .guests = true,
      .doc =
          "bytes that programs have charged; write `+4096` to charge that many to this open file, "
-         "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one"},
+         "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one; "
+         "`mark "
+         "ipc`, `mark managed` and `mark multicast` say what keeps the program from being "
+         "suspended"},
+    {"uuid", 0444, FRESH_ALWAYS, files_compute_show_uuid,
+     .doc = "UUIDs of its devices, as its programs see them, with commas between"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,

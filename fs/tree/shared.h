@@ -110,6 +110,7 @@ struct shared_handle {
                       * 0: none */
     uint32_t share;  /* `charge`: index of the partition's share that it charges + 1; 0: the only
                       * one, or none yet */
+    uint32_t marks;  /* `charge`: BOOKINGS_IPC and so on */
     struct shared_charge charges[2];
     atomic_uint charge_at;
     uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */

@@ -104,6 +104,14 @@ void waits_reason(struct tree *tree, const struct partition *partition, char *te
         print_waiting(tree, partition, waiting, text, size);
         return;
     }
+    if (partition->state == PARTITION_SUSPENDED) {
+        print_time(tree, partition->end_ns, start);
+        snprintf(text, size,
+                 partition_holds(partition) ? "p%llu is being resumed; its lease ends at %s."
+                                            : "p%llu is suspended; it is kept until %s.",
+                 id, start);
+        return;
+    }
     print_time(tree, partition->start_ns, start);
     print_what(tree, partition, what);
     if (waiting)
@@ -116,6 +124,11 @@ int waits_check(struct tree *tree, const struct partition *partition, struct ref
 {
     const struct waiting *waiting = engine_waiting(tree->engine, partition->id);
     char start[TIME_MAX];
+    if (partition->state == PARTITION_SUSPENDED)
+        return message_refuse(
+            REFUSED_BUSY, why->message, sizeof(why->message),
+            "p%llu is suspended; resume it first, by writing a time to remaining.",
+            (unsigned long long)partition->id);
     if (!waits_is_pending(partition))
         return 0;
     print_time(tree, waiting ? waiting->promised_ns : partition->start_ns, start);

@@ -19,7 +19,7 @@
 
 struct promise {
     int64_t start_ns, duration_ns, bytes;
-    struct timeline_point points[2];
+    struct timeline_promise promise;
     struct timeline_runs runs[2];
 };
 
@@ -56,14 +56,13 @@ static int64_t find(const struct promise *promise)
 static void put(struct promise *promise, int64_t start_ns)
 {
     promise->start_ns = start_ns;
-    timeline_add(&timeline, &promise->points[0], &promise->points[1],
-                 (uint64_t)(promise - promises) + 1, start_ns, start_ns + promise->duration_ns,
-                 promise->bytes);
+    timeline_add(&timeline, &promise->promise, (uint64_t)(promise - promises) + 1, start_ns,
+                 start_ns + promise->duration_ns, promise->bytes);
 }
 
 static void take_out(struct promise *promise)
 {
-    timeline_remove(&timeline, &promise->points[0], &promise->points[1]);
+    timeline_remove(&timeline, &promise->promise);
 }
 
 static void fill(size_t count, bool usual, bool runs)
@@ -76,8 +75,7 @@ static void fill(size_t count, bool usual, bool runs)
         struct promise *promise = &promises[i];
         promise->bytes = any_bytes(usual);
         promise->duration_ns = any_duration();
-        for (int end = 0; runs && end < 2; end++)
-            promise->points[end].runs = &promise->runs[end];
+        promise->promise.runs = runs ? promise->runs : NULL;
         put(promise, find(promise));
     }
 }
@@ -126,7 +124,7 @@ int main(void)
 {
     static const size_t counts[] = {1000, 10000, 100000};
     printf("A promise takes %zu bytes of points and %zu of runs.\n",
-           2 * sizeof(struct timeline_point), 2 * sizeof(struct timeline_runs));
+           sizeof(struct timeline_promise), 2 * sizeof(struct timeline_runs));
     for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
         measure(counts[i], true, true);
         measure(counts[i], false, true);

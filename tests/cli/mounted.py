@@ -151,7 +151,7 @@ class Commands(Case):
         self.assertIn("  At the end: term, kill after 60 seconds\n", shown)
         self.assertNotIn("Warning", shown)
         for option, word, sentence in (
-                ("--on-expiry", "suspend", "\"suspend\" is not a value of on_expiry"),
+                ("--on-expiry", "stop", "\"stop\" is not a value of on_expiry"),
                 ("--grace", "soon", "\"soon\" is not a duration"),
                 ("--grace", "301", "A grace of 5m1s is too long; at most 5m is allowed."),
                 ("--warn", "5:KILL", "\"KILL\" cannot be a warning signal")):

@@ -105,9 +105,10 @@ class Run(Case):
     def test_device_words(self):
         """DEVICE as in create, where it cannot be anything else."""
         for words, line in (
-            (("0", "0.9", "5", "true"), "0.9 5 hold"), (("gpu0", "20G", "1h", "true"), "20G 1h hold"),
-            (("0", "1", "1h", "true"), "1 1h hold"), (("0", "50%", "1h30m", "--", "true"),
-                                                      "50% 1h30m hold"),
+            (("0", "0.9", "5", "true"), "0.9 5 hold"),
+            (("gpu0", "20G", "1h", "true"), "20G 1h hold"),
+            (("0", "1", "1h", "true"), "1 1h hold"),
+            (("0", "50%", "1h30m", "--", "true"), "50% 1h30m hold"),
         ):
             self.tree.raw("gpu0/new", "")
             self.run_it("run", *words)

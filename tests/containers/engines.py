@@ -92,10 +92,12 @@ class Podman:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd='/',
             preexec_fn=self.user.become if self.user.uid else None)
 
-    def begin(self, *words, options=(), image=None):
-        """Starts a program in a container, made of this machine's /usr or of an image."""
-        of = [image] if image else ['-v', '/usr:/usr:ro', '-v', '/etc/ld.so.cache:/etc/ld.so.cache',
-                                    '--rootfs', self.rootfs]
+    def begin(self, *words, options=(), image=None, rootfs=None):
+        """Starts a program in a container, of an image or a directory, else of this machine's
+        /usr."""
+        ours = ['-v', '/usr:/usr:ro', '-v', '/etc/ld.so.cache:/etc/ld.so.cache']
+        of = [image] if image else ['--rootfs', rootfs] if rootfs else [
+            *ours, '--rootfs', self.rootfs]
         return self.start('run', '--rm', *self.options, *options, *of, *words)
 
     def finish(self, process):
@@ -108,7 +110,13 @@ class Podman:
         return self.finish(self.start(*words))
 
     def run(self, *words, **more):
-        return self.finish(self.begin(*words, **more))
+        """Again if nothing was printed: podman 4.3 can lose the output of a program that ends at
+        once."""
+        for _ in range(3):
+            done = self.finish(self.begin(*words, **more))
+            if done != (0, '', ''):
+                break
+        return done
 
     def probe(self):
         """Without CAP_SYS_RESOURCE crun makes no cgroup that limits devices."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Containers of podman in partitions: podman.py RUNTIME USER. RUNTIME is crun or runc; USER is root,
-or alice without any privilege."""
+"""Containers of podman in partitions: podman.py RUNTIME USER. RUNTIME is crun or runc; USER is
+root, or alice without any privilege."""
 import json
 import os
 import signal
@@ -26,7 +26,7 @@ def copied_spec(mount, reader, kind):
 
 
 def inside(mount, box):
-    """The first process belongs before it starts, and its children do; it charges, whoever it is."""
+    """The first process belongs before it starts, and its children do; it charges, as any user."""
     name = USER.call(mount.ask, '0.5 600')
     script = ('echo $CHRONOS_PARTITION; cat $CHRONOS_PARTITION/procs | grep -c .; '
               'exec 3>$CHRONOS_PARTITION/charge && echo +4096 >&3 && cat $CHRONOS_PARTITION/charge')
@@ -42,22 +42,33 @@ def inside(mount, box):
     return name
 
 
+def why(box, said):
+    """What the hook said: runc shows it, crun writes it to the file that an annotation names."""
+    path = f'{box.home}/why'
+    if box.runtime == 'runc' or not os.path.exists(path):
+        return said
+    text = lib.read(path)
+    os.unlink(path)
+    return said + text
+
+
 def refused(mount, box, name):
     """The engine shows why, and nothing has run."""
     stranger = bob.call(mount.ask, '0.1 600')
     as_root = copied_spec(mount, lib.root, 'copy')
-    work = ['-v', f'{box.rootfs}/work:/work']
+    work = ['-v', f'{box.rootfs}/work:/work',
+            '--annotation', f'run.oci.hooks.stderr={box.home}/why']
     if USER.uid:  # it is not among what she can use, and the hook runs as her
         code, out, err = box.run('touch', '/work/ran', options=device(stranger) + work)
         equal((code, out), (126, ''))
         check(f'unresolvable CDI devices chronosfs.io/gpu={stranger}' in err, err)
         code, out, err = box.run('touch', '/work/ran', options=as_root(stranger) + work)
         equal((code, out), (126, ''))
-        check('Permission denied: partition owned by bob.' in err, err)
+        check('Permission denied: partition owned by bob.' in why(box, err), err)
     USER.call(os.unlink, mount.at('partitions', name))
     code, out, err = box.run('touch', '/work/ran', options=as_root(name) + work)
     equal((code, out), (126, ''))
-    check(f'There is no partition {name}. It was released' in err, err)
+    check(f'There is no partition {name}. It was released' in why(box, err), err)
     code, out, err = box.run('touch', '/work/ran', options=device(name) + work)
     equal((code, out), (126, ''))
     check('unresolvable CDI devices' in err, err)
@@ -105,13 +116,29 @@ def others(mount, box):
     equal((code, out), (0, 'here\n'), err)
 
 
-def cleared(box, before):
-    """Nothing of the engine is left: no container, no mount, no cgroup of a container."""
-    equal(box.call('ps', '-aq')[:2], (0, ''))
+def user_namespaces(mount, box):
+    """Whatever uids a container of hers has on this machine."""
+    archive = f'{box.home}/box.tar'
+    subprocess.run(['tar', '-C', box.rootfs, '-cf', archive, '.'], check=True)
+    os.chmod(archive, 0o644)
+    code, _, err = box.call('import', archive, 'box')
+    equal(code, 0, err)
+    name = USER.call(mount.ask, '0.5 600')
+    script = ('exec 3>$CHRONOS_PARTITION/charge && echo +4096 >&3 && '
+              'cat $CHRONOS_PARTITION/charge; cat $CHRONOS_PARTITION/procs | grep -c .')
+    for option in '--userns=keep-id', '--userns=auto', '--userns=host':
+        code, out, err = box.run('sh', '-c', script, image='box',
+                                 options=[*device(name), option, '-v', '/usr:/usr:ro'])
+        equal((code, err), (0, ''), option)
+        equal(out.split('\n')[0], '4096', option)
+        check(int(out.split('\n')[1]) >= 2, option, out)
+    USER.call(os.unlink, mount.at('partitions', name))
+    equal(box.call('rmi', 'box')[0], 0)
+
+
+def cgroups():
     top = lib.cgroup_mount()
-    paths = [path for path, _, _ in os.walk(top)] if top else []
-    left = [path for path in paths if '/libpod-' in path]
-    check(wait_for(lambda: not any(os.path.isdir(path) for path in left)), left, before)
+    return {path for path, _, _ in os.walk(top)} if top else set()
 
 
 def main():
@@ -122,12 +149,16 @@ def main():
         equal(chronos(mount, 'cdi', 'install'), (0, f'{engines.SPECS}/chronosfs.json leads to '
                                                  f'{mount.at("cdi")}\n', ''))
         box = engines.Podman(sys.argv[1], USER)
+        before = cgroups()
         name = inside(mount, box)
         refused(mount, box, name)
         ends(mount, box)
         several(mount, box)
         others(mount, box)
-        cleared(box, None)
+        if USER.uid:
+            user_namespaces(mount, box)
+        equal(box.call('ps', '-aq')[:2], (0, ''))
+        check(wait_for(lambda: cgroups() <= before, 30), cgroups() - before)
         equal(chronos(mount, 'cdi', 'remove')[0], 0)
 
 

@@ -18,7 +18,7 @@ static int64_t values[DEVICES + LIMITS][3 * TICKS];
 static struct promise {
     int64_t start, end, bytes;
     uint32_t where;
-    struct timeline_point points[2];
+    struct timeline_promise promise;
     struct timeline_runs runs[2];
 } promises[PROMISES];
 
@@ -48,7 +48,7 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
 static void replace(struct promise *promise)
 {
     if (promise->bytes) {
-        timeline_remove(&timelines[promise->where], &promise->points[0], &promise->points[1]);
+        timeline_remove(&timelines[promise->where], &promise->promise);
         for (int64_t t = promise->start; t < promise->end; t++)
             values[promise->where][t] -= promise->bytes;
     }
@@ -57,11 +57,9 @@ static void replace(struct promise *promise)
     promise->end = promise->start + 1 + below(below(3) ? 6 : TICKS);
     promise->end = promise->end > TICKS ? TICKS : promise->end;
     promise->bytes = 1 + below(4);
-    for (int end = 0; end < 2; end++)
-        promise->points[end].runs = &promise->runs[end];
-    timeline_add(&timelines[promise->where], &promise->points[0], &promise->points[1],
-                 (uint64_t)(promise - promises) + 1, promise->start * TICK_NS,
-                 promise->end * TICK_NS, promise->bytes);
+    promise->promise.runs = promise->runs;
+    timeline_add(&timelines[promise->where], &promise->promise, (uint64_t)(promise - promises) + 1,
+                 promise->start * TICK_NS, promise->end * TICK_NS, promise->bytes);
     for (int64_t t = promise->start; t < promise->end; t++)
         values[promise->where][t] += promise->bytes;
 }

@@ -12,7 +12,7 @@
 struct promise {
     bool used;
     int64_t start, end, bytes; /* in ticks */
-    struct timeline_point points[2];
+    struct timeline_promise promise;
     struct timeline_runs runs[2];
 };
 static struct promise promises[PROMISES];
@@ -31,9 +31,8 @@ static int64_t below(int64_t n)
 
 static void put(struct promise *promise)
 {
-    timeline_add(&timeline, &promise->points[0], &promise->points[1],
-                 (uint64_t)(promise - promises) + 1, promise->start * tick_ns,
-                 promise->end * tick_ns, promise->bytes);
+    timeline_add(&timeline, &promise->promise, (uint64_t)(promise - promises) + 1,
+                 promise->start * tick_ns, promise->end * tick_ns, promise->bytes);
     for (int64_t t = promise->start; t < promise->end; t++)
         values[t] += promise->bytes;
     promise->used = true;
@@ -41,7 +40,7 @@ static void put(struct promise *promise)
 
 static void take_out(struct promise *promise)
 {
-    timeline_remove(&timeline, &promise->points[0], &promise->points[1]);
+    timeline_remove(&timeline, &promise->promise);
     for (int64_t t = promise->start; t < promise->end; t++)
         values[t] -= promise->bytes;
     promise->used = false;
@@ -112,8 +111,7 @@ static void episode(int64_t runs, int64_t amounts, int64_t kinds, int operations
             promise->end = promise->end > TICKS ? TICKS : promise->end;
             promise->bytes = (1 + below(kinds)) * (amounts / kinds / 2 + 1);
             bool has_runs = below(8) < runs;
-            promise->points[0].runs = has_runs ? &promise->runs[0] : NULL;
-            promise->points[1].runs = has_runs ? &promise->runs[1] : NULL;
+            promise->promise.runs = has_runs ? promise->runs : NULL;
             put(promise);
         }
         compare(amounts);

@@ -28,7 +28,7 @@ static int64_t below(int64_t n)
 }
 
 static struct timeline timelines[SITES];
-static struct timeline_point points[SITES][PROMISES][2];
+static struct timeline_promise promises[SITES][PROMISES];
 static int64_t taken[SITES][HORIZON * 2]; /* of each second */
 static struct suggest_site sites[SITES];
 static struct quota_holder user, group;
@@ -52,8 +52,7 @@ static void fill_site(size_t i, bool alike)
             most = taken[i][s] > most ? taken[i][s] : most;
         if ((uint64_t)(most + bytes) > memory)
             continue;
-        timeline_add(&timelines[i], &points[i][j][0], &points[i][j][1], j, start_s * SECOND,
-                     end_s * SECOND, bytes);
+        timeline_add(&timelines[i], &promises[i][j], j, start_s * SECOND, end_s * SECOND, bytes);
         for (int64_t s = start_s; s < end_s; s++)
             taken[i][s] += bytes;
     }
@@ -241,7 +240,7 @@ END_TEST
 
 START_TEST(as_in_a_message)
 {
-    struct timeline_point start[2] = {{.runs = NULL}}, end[2] = {{.runs = NULL}};
+    struct timeline_promise first = {.runs = NULL}, other = {.runs = NULL};
     struct timeline busy;
     struct suggest_site gpu = {&busy, 80 * GIB};
     struct suggest suggest = {&gpu, 1, 1, NULL, 0};
@@ -249,8 +248,8 @@ START_TEST(as_in_a_message)
 
     /* 0.60 taken for 35 minutes, then 0.50 */
     timeline_init(&busy);
-    timeline_add(&busy, &start[0], &end[0], 1, 0, 9000 * SECOND, 40 * GIB);
-    timeline_add(&busy, &start[1], &end[1], 2, 2100 * SECOND, 9000 * SECOND, 8 * GIB);
+    timeline_add(&busy, &first, 1, 0, 9000 * SECOND, 40 * GIB);
+    timeline_add(&busy, &other, 2, 2100 * SECOND, 9000 * SECOND, 8 * GIB);
     ck_assert_int_eq(suggest_longest(&suggest, &half, 7200 * SECOND), 2100 * SECOND);
     ck_assert_uint_eq(suggest_largest(&suggest, 7200 * SECOND, 1000000), 400000);
     ck_assert_uint_eq(suggest_largest(&suggest, 2100 * SECOND, 1000000), 500000);

@@ -12,7 +12,7 @@
 struct promise {
     bool used;
     int64_t start_ns, end_ns, bytes;
-    struct timeline_point start, end;
+    struct timeline_promise promise;
 };
 static struct promise promises[PROMISES];
 static struct timeline timeline;
@@ -69,8 +69,8 @@ static int height(const struct avl_node *node)
     if (!node)
         return 0;
     SAME(abs(left - right) <= 1, true);
-    SAME(node->height, 1 + (left > right ? left : right));
-    return node->height;
+    SAME(node->lean, right - left);
+    return 1 + (left > right ? left : right);
 }
 
 static void compare(void)
@@ -109,13 +109,13 @@ START_TEST(random_promises)
         struct promise *promise = &promises[i];
 
         if (promise->used) {
-            timeline_remove(&timeline, &promise->start, &promise->end);
+            timeline_remove(&timeline, &promise->promise);
         } else {
             promise->start_ns = below(HORIZON - 1) - 2;
             promise->end_ns = promise->start_ns + 1 + below(HORIZON - 2 - promise->start_ns);
             promise->bytes = 1 + below(9);
-            timeline_add(&timeline, &promise->start, &promise->end, i + 1, promise->start_ns,
-                         promise->end_ns, promise->bytes);
+            timeline_add(&timeline, &promise->promise, i + 1, promise->start_ns, promise->end_ns,
+                         promise->bytes);
         }
         promise->used = !promise->used;
         compare();
@@ -129,8 +129,8 @@ START_TEST(back_to_back_is_flat)
 
     timeline_init(&timeline);
     for (size_t i = 0; i < 10; i++)
-        timeline_add(&timeline, &promises[i].start, &promises[i].end, i + 1, (int64_t)i * 10,
-                     (int64_t)i * 10 + 10, 5);
+        timeline_add(&timeline, &promises[i].promise, i + 1, (int64_t)i * 10, (int64_t)i * 10 + 10,
+                     5);
     ck_assert_int_eq(timeline_peak(&timeline, 0, 100), 5);
     ck_assert_int_eq(timeline_earliest(&timeline, 0, TIMELINE_NEVER, 1, 4), 100);
     ck_assert_int_eq(timeline_earliest(&timeline, 0, TIMELINE_NEVER, 1000, 5), 0);
@@ -144,7 +144,7 @@ END_TEST
 START_TEST(limits_of_time)
 {
     timeline_init(&timeline);
-    timeline_add(&timeline, &promises[0].start, &promises[0].end, 1, INT64_MIN, INT64_MAX, 5);
+    timeline_add(&timeline, &promises[0].promise, 1, INT64_MIN, INT64_MAX, 5);
     ck_assert_int_eq(timeline_value(&timeline, INT64_MIN), 5);
     ck_assert_int_eq(timeline_value(&timeline, INT64_MAX - 1), 5);
     ck_assert_int_eq(timeline_value(&timeline, INT64_MAX), 0);

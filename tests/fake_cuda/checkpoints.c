@@ -60,10 +60,36 @@ static void wait_ms(long ms)
         ;
 }
 
+/* Read cgroup.events of a cgroup, wherever it is mounted. */
+static bool says_frozen(const char *cgroup)
+{
+    char line[4200], root[1024], point[1024], file[8192];
+    bool frozen = false;
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    while (mounts && fgets(line, sizeof(line), mounts)) {
+        size_t length;
+        if (!strstr(line, " - cgroup2 ") ||
+            sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) != 2)
+            continue;
+        length = strcmp(root, "/") ? strlen(root) : 0;
+        if (strncmp(cgroup, root, length))
+            continue;
+        snprintf(file, sizeof(file), "%s%s/cgroup.events", point, cgroup + length);
+        FILE *events = fopen(file, "re");
+        while (events && fgets(line, sizeof(line), events))
+            frozen = frozen || !strcmp(line, "frozen 1\n");
+        if (events)
+            fclose(events);
+    }
+    if (mounts)
+        fclose(mounts);
+    return frozen;
+}
+
 /* The cgroup of a process says whether it is frozen. */
 static bool is_frozen(int pid)
 {
-    char path[4096], line[4200] = "", file[4400];
+    char path[4096], line[4200] = "";
     snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
     FILE *cgroup = fopen(path, "re");
     while (cgroup && fgets(line, sizeof(line), cgroup) && strncmp(line, "0::", 3))
@@ -71,14 +97,7 @@ static bool is_frozen(int pid)
     if (cgroup)
         fclose(cgroup);
     line[strcspn(line, "\n")] = '\0';
-    snprintf(file, sizeof(file), "/sys/fs/cgroup%s/cgroup.events", line[0] ? line + 3 : "");
-    FILE *events = fopen(file, "re");
-    bool frozen = false;
-    while (events && fgets(line, sizeof(line), events))
-        frozen = frozen || !strcmp(line, "frozen 1\n");
-    if (events)
-        fclose(events);
-    return frozen;
+    return line[0] && says_frozen(line + 3);
 }
 
 /* Do what `rules` says of a call: the error that it returns, or 0. */

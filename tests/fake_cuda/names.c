@@ -42,6 +42,7 @@ static const struct {
     {"cuGetProcAddress", 12000, "cuGetProcAddress_v2"},
     {"cuGraphInstantiate", 11000, "cuGraphInstantiate_v2"},
     {"cuGraphInstantiate", 12000, "cuGraphInstantiateWithFlags"},
+    {"cuIpcOpenMemHandle", 11000, "cuIpcOpenMemHandle_v2"},
     {"cuMemAlloc", 3020, "cuMemAlloc_v2"},
     {"cuMemAllocPitch", 3020, "cuMemAllocPitch_v2"},
     {"cuMemFree", 3020, "cuMemFree_v2"},

@@ -32,6 +32,29 @@ START_TEST(test_environment)
 }
 END_TEST
 
+/* A container with several partitions has a variable for each, beside that of the last. */
+START_TEST(test_further)
+{
+    struct chronos_environment environment;
+    setenv("CHRONOS_PARTITION_p12", "/gpu1/p12:/gpu2/p12", 1);
+    setenv("CHRONOS_PARTITION_p3", "/gpu0/p3", 1);
+    setenv("CHRONOS_PARTITION_p", "/no", 1);
+    setenv("CHRONOS_PARTITION_p1x", "/no", 1);
+    setenv("CHRONOS_PARTITION_P1", "/no", 1);
+    setenv("CHRONOS_PARTITIONS_p1", "/no", 1);
+    unsetenv("CHRONOS_PARTITION");
+    ck_assert_int_eq(chronos_environment_read(&environment), 0);
+    ck_assert_uint_eq(environment.count, 0);
+    setenv("CHRONOS_PARTITION", "/gpu0/p3", 1);
+    ck_assert_int_eq(chronos_environment_read(&environment), 0);
+    ck_assert_uint_eq(environment.count, 3);
+    ck_assert_str_eq(environment.directory[0], "/gpu0/p3");
+    ck_assert_str_eq(environment.directory[1], "/gpu1/p12");
+    ck_assert_str_eq(environment.directory[2], "/gpu2/p12");
+    chronos_environment_release(&environment);
+}
+END_TEST
+
 START_TEST(test_lines)
 {
     char line[8];
@@ -88,6 +111,6 @@ END_TEST
 
 int main(void)
 {
-    return check_main("environment", begin, end, test_environment, test_lines, test_numbers,
-                      test_ended);
+    return check_main("environment", begin, end, test_environment, test_further, test_lines,
+                      test_numbers, test_ended);
 }

@@ -57,8 +57,8 @@ FROZEN = {
                                               "duration_seconds username pid",
 }
 # What this package adds. A new name is a promise: add it here.
-OWN = """ChronosWarning Device InvalidRequest NotEnoughMemory NotMounted NotPermitted PartitionEnded
-Suggestion current devices limit partitions""".split()
+OWN = """ChronosWarning Device GaveUp InvalidRequest NotEnoughMemory NotMounted NotPermitted
+PartitionEnded Suggestion current devices limit partitions""".split()
 PARTITION = """active changed device devices duration ended enforcement events extend join leave
 limit_torch memory_fraction memory_limit memory_peak memory_used name partition_id
 processes promised reason release resize start state time_remaining wait""".split()

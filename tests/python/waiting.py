@@ -79,19 +79,20 @@ class Waiting(inside.Case):
         """An end before the start is an error, and so is giving up."""
         self.taken()
         process = self.program("""
-            from chronos import PartitionEnded, Partitioner
+            from chronos import GaveUp, NotEnoughMemory, PartitionEnded, Partitioner
             for wait in True, 1:
                 try:
                     Partitioner().create(0, 0.5, 3600, wait=wait)
                     print("started")
                 except PartitionEnded as error:
-                    print(error, flush=True)
+                    print(error, isinstance(error, GaveUp), isinstance(error, NotEnoughMemory),
+                          flush=True)
             """)
         [name] = self.waits()
         self.release(name)
         lines = self.ends(process).splitlines()
-        self.assertEqual(lines[0], f"{name} ended before it started.")
-        self.assertRegex(lines[1], r"^p\d+ ended before it started\.$")
+        self.assertEqual(lines[0], f"{name} ended before it started. False False")
+        self.assertRegex(lines[1], r"^p\d+ gave up waiting: .* True True$")
         self.waits(0)
 
     def test_interrupt(self):
@@ -124,6 +125,17 @@ class Waiting(inside.Case):
             assert begins == at.replace(microsecond=0), (q.start, at)
             assert not q.active and q.name == "later" and not partitioner.list()[1].active
             assert p.release() and q.release()
+            """)
+
+    def test_several_devices(self):
+        """A partition tells of all of its devices."""
+        self.passes("""
+            from chronos import Partitioner
+            p = Partitioner().create("any", 0.25, 3600, gpus=2, join=False)
+            name = p.partition_id
+            assert repr(p) == f"<Partition {name}: 0.25 of each of gpu0, gpu1 for 3600 s>", p
+            p.release()
+            assert "0.25 of gpu0 for" in repr(p), p
             """)
 
     def test_suggest(self):

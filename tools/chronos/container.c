@@ -44,19 +44,25 @@ static int read_state(char **ret_text, size_t *ret_length)
     return 0;
 }
 
+static pid_t parent_of(pid_t pid)
+{
+    struct procfs_stat process;
+    return procfs_stat_read(-1, pid, &process) ? 0 : process.ppid;
+}
+
 /* Return whether the program that runs this hook has started the process. Only an engine has made
  * the container that it speaks of: the hook of root joins no other process, whatever text it is
- * given. */
+ * given. One that made a user namespace may have left the process to its own parent, which watches
+ * this container alone. */
 static bool is_of_engine(pid_t pid)
 {
-    const pid_t engine = getppid();
-    struct procfs_stat process;
-    for (int i = 0; i < BETWEEN_MAX && engine > 0; i++) {
-        if (procfs_stat_read(-1, pid, &process) || process.ppid <= 1)
-            return false;
-        if (process.ppid == engine)
+    const pid_t engine = getppid(), monitor = engine > 1 ? parent_of(engine) : 0;
+    pid_t parent = parent_of(pid);
+    if (monitor > 1 && parent == monitor)
+        return pid != engine;
+    for (int i = 0; i < BETWEEN_MAX && parent > 1; i++, parent = parent_of(parent)) {
+        if (parent == engine)
             return true;
-        pid = process.ppid;
     }
     return false;
 }

@@ -102,3 +102,10 @@ void account_move(struct account *to, struct account *from, CUdevice device)
         to->bytes += from->bytes;
     *from = (struct account){0};
 }
+
+void account_mark(unsigned mark)
+{
+    for (unsigned i = 0; i < CHRONOS_PARTITIONS_MAX; i++)
+        if (shim.charge[i])
+            chronos_charge_mark(shim.charge[i], mark);
+}

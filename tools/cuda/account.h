@@ -29,6 +29,9 @@ void account_take(struct account *account, uint64_t bytes);
 void account_end(struct account *account);
 /* Move everything from one to another of this device and the same process. */
 void account_move(struct account *to, struct account *from, CUdevice device);
+/* Note that this program cannot be suspended any more, for all its partitions: CHRONOS_MARK_IPC and
+ * so on. Once for each mark. */
+void account_mark(unsigned mark);
 /* Return whether this process holds it, not its parent. */
 bool account_is_ours(const struct account *account);
 

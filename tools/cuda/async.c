@@ -149,6 +149,8 @@ static CUdevice device_for(const CUmemLocation *location, int type)
 EXPORT CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *properties)
 {
     ENTER(cuMemPoolCreate, pool, properties);
+    if (properties && properties->allocType == CU_MEM_ALLOCATION_TYPE_MANAGED)
+        account_mark(CHRONOS_MARK_MANAGED);
     CUresult r = REAL(cuMemPoolCreate)(pool, properties);
     if (r == CUDA_SUCCESS && properties)
         pools_created(*pool, device_for(&properties->location, properties->allocType),
@@ -161,6 +163,7 @@ EXPORT CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool, void *os_
                                                    unsigned long long flags)
 {
     ENTER(cuMemPoolImportFromShareableHandle, pool, os_handle, type, flags);
+    account_mark(CHRONOS_MARK_IPC);
     CUresult r = REAL(cuMemPoolImportFromShareableHandle)(pool, os_handle, type, flags);
     if (r == CUDA_SUCCESS)
         pools_created(*pool, -1, false);
@@ -199,6 +202,8 @@ EXPORT CUresult cuMemPoolSetAttribute(CUmemoryPool pool, int attribute, void *va
 /* The pool of a place, which can be one of the host. */
 #define GET_POOL(name)                                                                             \
     ENTER(name, pool, location, type);                                                             \
+    if (type == CU_MEM_ALLOCATION_TYPE_MANAGED)                                                    \
+        account_mark(CHRONOS_MARK_MANAGED);                                                        \
     CUresult r = REAL(name)(pool, location, type);                                                 \
     if (r == CUDA_SUCCESS)                                                                         \
         pools_known(*pool, device_for(location, type), is_charged(location, type));                \

@@ -109,6 +109,9 @@ typedef struct {
     char reserved[64];
 } CUipcMemHandle;
 typedef struct {
+    char reserved[64];
+} CUipcEventHandle;
+typedef struct {
     int resourceType;
     union {
         CUmipmappedArray mipmap;
@@ -190,6 +193,17 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, vo
                                         int type);
 CUresult cuMemMapArrayAsync(CUarrayMapInfo *list, unsigned int count, CUstream stream);
 CUresult cuMemMapArrayAsync_ptsz(CUarrayMapInfo *list, unsigned int count, CUstream stream);
+
+CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr pointer);
+CUresult cuIpcOpenMemHandle(CUdeviceptr *pointer, CUipcMemHandle handle, unsigned int flags);
+CUresult cuIpcOpenMemHandle_v2(CUdeviceptr *pointer, CUipcMemHandle handle, unsigned int flags);
+CUresult cuIpcGetEventHandle(CUipcEventHandle *handle, CUevent event);
+CUresult cuIpcOpenEventHandle(CUevent *event, CUipcEventHandle handle);
+CUresult cuMemExportToShareableHandle(void *os_handle, CUmemGenericAllocationHandle handle,
+                                      int type, unsigned long long flags);
+CUresult cuMemPoolExportToShareableHandle(void *os_handle, CUmemoryPool pool, int type,
+                                          unsigned long long flags);
+CUresult cuMulticastCreate(CUmemGenericAllocationHandle *handle, const void *properties);
 
 CUresult cuMemAllocAsync(CUdeviceptr *pointer, size_t bytes, CUstream stream);
 CUresult cuMemAllocAsync_ptsz(CUdeviceptr *pointer, size_t bytes, CUstream stream);

@@ -14,9 +14,19 @@ EXPORT CUresult cuMemAlloc(CUdeviceptr_v1 *pointer, unsigned int bytes)
     RECORD_CREATE(cuMemAlloc, ENTRY_POINTER, bytes, pointer, bytes);
 }
 
+/* Outside of the driver's own calls, and of programs without a partition, it marks nothing. */
+static void mark_managed(void)
+{
+    if (!shim_enter(&shim_real.cuMemAllocManaged))
+        return;
+    account_mark(CHRONOS_MARK_MANAGED);
+    shim_leave();
+}
+
 /* In full: the device loses it at the first touch. */
 EXPORT CUresult cuMemAllocManaged(CUdeviceptr *pointer, size_t bytes, unsigned int flags)
 {
+    mark_managed();
     RECORD_CREATE(cuMemAllocManaged, ENTRY_POINTER, record_rounded(bytes), pointer, bytes, flags);
 }
 

@@ -42,6 +42,7 @@ EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *han
                                                void *os_handle, int type)
 {
     ENTER(cuMemImportFromShareableHandle, handle, os_handle, type);
+    account_mark(CHRONOS_MARK_IPC);
     CUresult r = REAL(cuMemImportFromShareableHandle)(handle, os_handle, type);
     struct entry *entry = r == CUDA_SUCCESS ? entries_new(ENTRY_HANDLE, -1) : NULL;
     if (entry) {

@@ -16,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#define WAIT_TRIES 30000 /* of 20 ms: 10 minutes */
 
 struct chronos_charge {
     struct chronos_charge *next; /* in `charges` */
@@ -25,6 +28,7 @@ struct chronos_charge {
     bool allow_unreachable;
     bool ended;              /* permanent: partition names are never reused */
     pid_t owner;             /* the process that the members below belong to; 0: a parent */
+    unsigned marks;          /* CHRONOS_MARK_IPC and so on */
     uint64_t held_bytes;     /* held by this process, charged or only counted here */
     int fd;                  /* has charged held_bytes; -1: not open */
     struct fd_identity file; /* of fd */
@@ -74,6 +78,17 @@ static void let_go(struct chronos_charge *charge)
     charge->fd = -1;
 }
 
+/* Wait before asking again: the partition is being suspended, and this process stops in a moment;
+ * or the daemon is flooded. False: long enough. */
+static bool waits(int *tries)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    if (++*tries > WAIT_TRIES)
+        return false;
+    syscall(SYS_nanosleep, &pause, NULL); /* as below */
+    return true;
+}
+
 /* Write one line; 0 or -errno. Do not use write(): it is a cancellation point, where the thread
  * could end with the lock held. */
 static int send_line(const struct chronos_charge *charge, char sign, uint64_t bytes)
@@ -84,12 +99,22 @@ static int send_line(const struct chronos_charge *charge, char sign, uint64_t by
     size_t length = (size_t)snprintf(line, sizeof(line), "%c%llu%s%.*s\n", sign,
                                      (unsigned long long)bytes, of ? " " : "", (int)of, device);
     long wrote;
+    int tries = 0;
     do {
         wrote = syscall(SYS_write, charge->fd, line, length);
-    } while (wrote < 0 && errno == EINTR);
+    } while (wrote < 0 && (errno == EINTR || (errno == EAGAIN && waits(&tries))));
     if (wrote == (long)length)
         return 0;
     return wrote < 0 ? -errno : -EIO;
+}
+
+/* Marks are for the daemon alone: one that does not know them refuses them. */
+static void send_marks(const struct chronos_charge *charge, unsigned marks)
+{
+    static const char *const lines[] = {"mark ipc\n", "mark managed\n", "mark multicast\n"};
+    for (unsigned i = 0; i < 3; i++)
+        if (marks & 1u << i)
+            (void)!syscall(SYS_write, charge->fd, lines[i], strlen(lines[i]));
 }
 
 static int close_for_good(struct chronos_charge *charge)
@@ -136,6 +161,8 @@ static int attach(struct chronos_charge *charge)
     if (!r) /* also 0: the first line says what is held already */
         r = send_line(charge, '+', charge->held_bytes);
     if (!r)
+        send_marks(charge, charge->marks);
+    if (!r)
         return 0;
     r = refusal(charge, r);
     let_go(charge); /* even when full: an open descriptor has charged everything */
@@ -148,6 +175,7 @@ static void reset(struct chronos_charge *charge)
 {
     let_go(charge); /* else the parent's bytes stay charged until this process ends */
     charge->held_bytes = 0;
+    charge->marks = 0;
     charge->owner = getpid();
 }
 
@@ -295,6 +323,19 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
     }
     unlock(&charge->lock);
     return r;
+}
+
+void chronos_charge_mark(struct chronos_charge *charge, unsigned mark)
+{
+    lock(&charge->lock);
+    notice_fork(charge);
+    bool known = (charge->marks & mark) == mark;
+    charge->marks |= mark;
+    if (!known && is_open(charge))
+        send_marks(charge, mark);
+    else if (!known && !charge->ended)
+        attach(charge); /* with all marks */
+    unlock(&charge->lock);
 }
 
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner)

@@ -116,6 +116,12 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
 /* Release charged bytes. Does nothing for the parent's bytes in a forked child: they stay the
  * parent's. */
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner);
+/* Write to the file what keeps this process from being suspended, now and whenever it is opened
+ * again; a child of fork begins without. */
+#define CHRONOS_MARK_IPC       1u
+#define CHRONOS_MARK_MANAGED   2u
+#define CHRONOS_MARK_MULTICAST 4u
+void chronos_charge_mark(struct chronos_charge *charge, unsigned mark);
 
 /* Return whether this thread is in the middle of one of these calls, which a signal interrupted. */
 bool chronos_charge_is_inside(void);

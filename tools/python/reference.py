@@ -22,7 +22,7 @@ ORDER = ["Partitioner", "Partition", "PartitionInfo", "Device", "Suggestion", "c
          "partitions", "devices", "check_concurrent_support", "is_stub_mode", "ForkSafePartition",
          "create_shared_partition"]
 ERRORS = ["ChronosError", "NotEnoughMemory", "NotPermitted", "InvalidRequest", "NotMounted",
-          "PartitionEnded", "ChronosStubError", "ChronosWarning"]
+          "PartitionEnded", "GaveUp", "ChronosStubError", "ChronosWarning"]
 
 
 def prose(found):

@@ -12,7 +12,7 @@ It uses the files of the mounted tree and nothing else: no library, no daemon of
 """
 
 from ._again import limit
-from ._errors import (ChronosError, ChronosStubError, ChronosWarning, InvalidRequest,
+from ._errors import (ChronosError, ChronosStubError, ChronosWarning, GaveUp, InvalidRequest,
                       NotEnoughMemory, NotMounted, NotPermitted, PartitionEnded)
 from ._partition import Partition
 from ._partitioner import (Device, PartitionInfo, Partitioner, Suggestion,
@@ -22,7 +22,7 @@ from .multiprocessing import ForkSafePartition, create_shared_partition
 __version__ = "0.1.0"
 __all__ = [
     "ChronosError", "ChronosStubError", "ChronosWarning", "Device", "ForkSafePartition",
-    "InvalidRequest", "NotEnoughMemory", "NotMounted", "NotPermitted", "Partition",
+    "GaveUp", "InvalidRequest", "NotEnoughMemory", "NotMounted", "NotPermitted", "Partition",
     "PartitionEnded", "PartitionInfo", "Partitioner", "Suggestion", "__version__",
     "check_concurrent_support", "create_shared_partition", "current", "devices", "is_stub_mode",
     "limit", "partitions",

@@ -37,6 +37,10 @@ class PartitionEnded(ChronosError):
     """The partition has ended, so it cannot be changed."""
 
 
+class GaveUp(PartitionEnded, NotEnoughMemory):
+    """It has waited for its start as long as it was to wait: there was no room in time."""
+
+
 class ChronosStubError(ChronosError):
     """Never raised: this package has no stub mode. For programs that catch it."""
 

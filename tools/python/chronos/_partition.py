@@ -10,7 +10,7 @@ import select
 import time
 
 from . import _environment, _family, _tree
-from ._errors import ChronosError, NotMounted, NotPermitted, PartitionEnded, warn
+from ._errors import ChronosError, GaveUp, NotMounted, NotPermitted, PartitionEnded, warn
 from ._words import amount_text, seconds_text
 
 TYPE_CHECKING = False
@@ -87,8 +87,13 @@ class Partition:
         return self._tree.path, self.partition_id
 
     def __repr__(self) -> str:
-        return (f"<Partition {self.partition_id}: {self.memory_fraction} of gpu{self.device} "
-                f"for {self.duration} s>")
+        try:
+            devices = self.devices
+        except ChronosError:  # it has ended
+            devices = [self.device]
+        names = ", ".join(f"gpu{device}" for device in devices)
+        return (f"<Partition {self.partition_id}: {self.memory_fraction} of "
+                f"{'each of ' if len(devices) > 1 else ''}{names} for {self.duration} s>")
 
     def __enter__(self) -> Partition:
         if self.state == "pending":
@@ -240,6 +245,16 @@ class Partition:
         text = seconds_text(duration)
         self._write(text if text[0] in "+-" else "+" + text, "remaining")
 
+    def suspend(self) -> None:
+        """Let its programs leave the device and stop, as at its end with on_expiry="suspend",
+        until it is resumed. A program that is in it itself stops with the others."""
+        self._write("0", "remaining")
+
+    def resume(self, duration: Seconds, queue: bool = False) -> None:
+        """Give it a new lease after it was suspended. `queue`: where there is no room now, wait
+        for it; the start is promised."""
+        self._write(seconds_text(duration) + (" queue" if queue else ""), "remaining")
+
     def resize(self, memory: Amount) -> None:
         """Change its share: a fraction such as 0.25, or text such as "25%" or "20G"."""
         self._write(amount_text(memory), "fraction")
@@ -383,7 +398,8 @@ class Partition:
 
     def wait(self, timeout: float | None = None, until: str = "ended") -> bool:
         """Wait until it ends or, with `until="active"`, until it starts, or for `timeout` seconds.
-        Returns whether that has happened. PartitionEnded if it ended before it started."""
+        Returns whether that has happened. PartitionEnded if it ended before it started; its kind
+        GaveUp if that was because it had waited long enough."""
         if until not in ("active", "ended"):
             raise ValueError(f'until is "active" or "ended", not {until!r}')
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -391,7 +407,7 @@ class Partition:
         while True:
             state = self._wait_on(deadline, until)
             if state == "ended" and until == "active":
-                raise PartitionEnded(f"{self.partition_id} ended before it started.", errno.ENODEV)
+                raise self._in_vain()
             if until == "active" and state != "pending" and state not in ("dead", "moved"):
                 self._moved()  # to where it started
             if state not in ("dead", "moved"):
@@ -404,6 +420,18 @@ class Partition:
                 return False
             if missing is not None:
                 time.sleep(0.1)
+
+    def _in_vain(self) -> PartitionEnded:
+        """What is wrong if it ended before it started."""
+        try:
+            lines = self._tree.read("history").splitlines()
+        except OSError:
+            lines = []
+        found = [line.split() for line in lines if line.startswith(f"{self.partition_id} ")]
+        if found and "how=gave-up" in found[-1]:
+            return GaveUp(f"{self.partition_id} gave up waiting: there was no room for it in time.",
+                          errno.ENOSPC)
+        return PartitionEnded(f"{self.partition_id} ended before it started.", errno.ENODEV)
 
     def _wait_on(self, deadline: float | None, until: str) -> str:
         """Wait on the file `state`. Returns the last state; "moved" if it is on another device by

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps on the way back; see suspend_part.h. */
+#include "suspend_part.h"
+
+#include "core/base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM_NS      NS_PER_SECOND        /* between two questions for room */
+#define ROOM_MOST_NS (30 * NS_PER_SECOND) /* how long to ask for it */
+
+/* -- coming back ------------------------------------------------------------------------------ */
+
+uint64_t suspend_in_needed(const struct suspension *suspension)
+{
+    return suspension->bytes + suspension->count * SUSPEND_SPARE_BYTES;
+}
+
+void suspend_in_ask_room(struct suspensions *suspensions, struct suspension *suspension,
+                         int64_t now_ns)
+{
+    suspension->member_count = 0; /* they are frozen: only figures of the device */
+    if (suspend_part_ask(suspensions, suspension, STEP_ROOM, CHECKPOINT_FIGURES, false, 0,
+                         SUSPEND_LOOK_MS) <= 0)
+        suspend_part_enter(suspension, STEP_ROOM, now_ns + ROOM_NS);
+}
+
+/* There is none now, or it is not known. */
+void suspend_in_no_room(struct suspensions *suspensions, struct suspension *suspension,
+                        int64_t now_ns)
+{
+    if (now_ns - suspension->begun_ns < ROOM_MOST_NS && !suspension->again) {
+        suspend_part_enter(suspension, STEP_ROOM, now_ns + ROOM_NS);
+        return;
+    }
+    snprintf(suspension->why, sizeof(suspension->why),
+             "The device has less than %llu MiB free, which others use.",
+             (unsigned long long)(suspend_in_needed(suspension) >> 20));
+    suspend_part_away(suspensions, suspension, suspension->again ? SUSPEND_DONE : SUSPEND_NO_ROOM,
+                      now_ns);
+}
+
+void suspend_in_unlock(struct suspensions *suspensions, struct suspension *suspension,
+                       int64_t now_ns)
+{
+    int r = suspend_part_ask(suspensions, suspension, STEP_UNLOCK, CHECKPOINT_UNLOCK, false,
+                             SUSPEND_IN(CHECKPOINT_LOCKED), SUSPEND_UNLOCK_MS);
+    if (r < 0)
+        suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
+    else if (r == 0)
+        suspend_part_finish(suspensions, suspension, SUSPEND_BACK, now_ns);
+}
+
+/* Right before they are restored: is there room still? */
+void suspend_in_come_back(struct suspensions *suspensions, struct suspension *suspension,
+                          const struct checkpoint_answer *answer, int64_t now_ns)
+{
+    uint32_t saved;
+    suspend_members_bytes(suspension, SUSPEND_IN(CHECKPOINT_SAVED), &saved);
+    bool room = answer->known && answer->free_bytes >= suspend_in_needed(suspension);
+    if (answer->result || (saved > 0 && !room)) {
+        suspend_part_enter(suspension, STEP_FREEZE, now_ns);
+        return;
+    }
+    int r = suspend_part_ask(suspensions, suspension, STEP_RESTORE, CHECKPOINT_RESTORE, false,
+                             SUSPEND_IN(CHECKPOINT_SAVED), suspend_part_move_ms(suspensions));
+    if (r < 0)
+        suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
+    else if (r == 0)
+        suspend_in_unlock(suspensions, suspension, now_ns);
+}
