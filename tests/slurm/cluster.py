@@ -24,6 +24,10 @@ TREE = os.path.join(T, 'node', 'chronos')  # where each node sees its own
 SBIN = os.environ['PATH'] + ':/usr/sbin:/sbin'
 STARTED = 'idle', 'mixed', 'allocated', 'completing'
 
+# What srun says while it waits, which depends on how busy the machine is.
+NOTICES = re.compile(r'(?m)^srun: (job \d+ (queued|has been)|Job \d+ step creation|'
+                     r'Step created).*\n')
+
 CONFIG = '''
 ClusterName=trial
 SlurmctldHost=ctl({net}.254)
@@ -245,9 +249,13 @@ class Cluster:
         began = time.time()
 
         def saved():
-            for job in self.jobs():
-                self.call('scontrol', 'update', f'JobId={job}', 'Comment=save')
-                break
+            # It saves what has changed, and those that have ended cannot be changed.
+            for number, job in self.jobs().items():
+                if job['JobState'] in ('RUNNING', 'PENDING'):
+                    self.call('scontrol', 'update', f'JobId={number}',
+                              f'Comment={time.monotonic()}')
+                    break
+            time.sleep(0.5)
             with contextlib.suppress(OSError):
                 return os.stat(f'{T}/ctl/job_state').st_mtime > began
             return False
@@ -261,9 +269,11 @@ class Cluster:
         """Runs a command of Slurm. Returns it, with all it printed as stdout."""
         become = [] if user is lib.root else \
             ['setpriv', f'--reuid={user.uid}', f'--regid={user.gid}', '--clear-groups']
-        return subprocess.run([*become, *words], stdin=subprocess.DEVNULL, text=True, check=False,
+        done = subprocess.run([*become, *words], stdin=subprocess.DEVNULL, text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
                               env=self.environment, cwd=os.path.join(T, 'out'))
+        done.stdout = NOTICES.sub('', done.stdout)
+        return done
 
     def ask(self, *words):
         return self.call(*words).stdout.strip()
@@ -298,7 +308,8 @@ class Cluster:
         return check(self.state(number) in states, 'job', number, self.job(number))
 
     def output(self, number):
-        return ''.join(lib.read(path) for path in sorted(glob.glob(f'{T}/out/*.{number}')))
+        text = ''.join(lib.read(path) for path in sorted(glob.glob(f'{T}/out/*.{number}')))
+        return NOTICES.sub('', text)
 
     def node_states(self):
         return set(self.ask('sinfo', '-h', '-N', '-o', '%T').split()) or {'none'}

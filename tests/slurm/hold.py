@@ -39,8 +39,8 @@ def steps(cluster, node):
     job = cluster.submit(alice, '-w', node.name, '--chronos=0.5',
                          'for i in 1 2 3; do srun sh -c "echo \\$CHRONOS_PARTITION"; done')
     cluster.ends(job, 'COMPLETED')
-    equal(len(cluster.output(job).split()), 3)
-    equal(len(set(cluster.output(job).split())), 1)
+    said = cluster.output(job).split()
+    equal((len(said), len(set(said))), (3, 1), said)
     cluster.clean()
 
 
