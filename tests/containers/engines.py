@@ -41,7 +41,7 @@ def own_specs():
 
 def chronos(mount, *words, user=lib.root, **more):
     """Returns (exit status, stdout, stderr) of the command."""
-    done = subprocess.run([CHRONOS, *words], text=True, check=False, timeout=60 * lib.FACTOR,
+    done = subprocess.run([CHRONOS, *words], text=True, check=False, timeout=180 * lib.FACTOR,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=dict(os.environ, CHRONOS_MOUNT=mount.dir),
                           preexec_fn=user.become if user.uid else None,
@@ -102,7 +102,7 @@ class Podman:
 
     def finish(self, process):
         """Returns (exit status, stdout, stderr but podman's warnings)."""
-        out, err = process.communicate(timeout=60 * lib.FACTOR)
+        out, err = process.communicate(timeout=180 * lib.FACTOR)
         return process.returncode, out, '\n'.join(
             line for line in err.splitlines() if 'level=warning' not in line)
 
