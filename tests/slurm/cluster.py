@@ -239,6 +239,20 @@ class Cluster:
             return self.call('scontrol', 'ping').returncode == 0
         check(wait_for(answers, 30), 'slurmctld does not answer')
 
+    def is_saved(self):
+        """Waits until the controller has saved what it knows now: it forgets the rest when it is
+        killed."""
+        began = time.time()
+
+        def saved():
+            for job in self.jobs():
+                self.call('scontrol', 'update', f'JobId={job}', 'Comment=save')
+                break
+            with contextlib.suppress(OSError):
+                return os.stat(f'{T}/ctl/job_state').st_mtime > began
+            return False
+        return check(wait_for(saved, 60), 'slurmctld does not save its state')
+
     def kill_controller(self):
         self.controller.kill()
         self.controller.wait()
