@@ -306,7 +306,7 @@ void preempt_move(struct engine *engine, const struct call *call, struct preempt
                   struct entry *high);
 struct preemption *preempt_free(struct preemption *preemption);
 
-/* -- suspend.c -------------------------------------------------------------- */
+/* -- suspend_lease.c -------------------------------------------------------- */
 
 /* Whether a partition is suspended at the end of its lease. */
 bool suspend_is_due(const struct engine *engine, const struct partition *partition);
