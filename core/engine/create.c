@@ -58,7 +58,7 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
 {
     bool kept = waiting_is_kept(waiting, partition->state);
     bool warns = partition->state != PARTITION_PENDING && ending_settle(partition, call->now_ns);
-    struct entry *entry = index_new_entry(partition, kept ? waiting : NULL);
+    struct entry *entry = index_new_entry(engine, partition, kept ? waiting : NULL);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
@@ -150,6 +150,8 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = plan_finish(engine, call->now_ns);
+    if (!r && request->share)
+        r = compute_begin(engine);
     if (!r)
         r = accounts_prepare(engine, &partition);
     engine->accounts.unbound = caller->admin;

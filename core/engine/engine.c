@@ -10,6 +10,7 @@
  *                 admission_change.c, of changes
  *   ending.c      how partitions end, and the warning before
  *   expiry.c      ends and warnings that become due
+ *   compute.c     shares of a device's time, and slots; sharing_mode.c, how it is shared
  *   arrival.c     reservations that were not used yet; arrival_use.c, that they are
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
  *   journal.c     events, in order; revert.c undoes them
@@ -28,6 +29,7 @@
 #include "core/base/array.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +59,7 @@ struct engine *engine_free(struct engine *engine)
         index_remove(engine, entry);
         index_free_entry(entry);
     }
+    pool_end(&engine->entries);
     settings_free(engine);
     engine_events_free(engine->first_event);
     queue_free(&engine->queue);
@@ -88,6 +91,22 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
     index_init_device(&engine->devices[engine->device_count]);
     *ret_index = engine->device_count++;
     return 0;
+}
+
+/* A setting can be older than the device. */
+int engine_name_device(struct engine *engine, uint32_t index, const char *key)
+{
+    char name[ENGINE_KEY_MAX];
+    int length = snprintf(name, sizeof(name), SHARING_MODE_SETTING "%s", key);
+
+    engine->devices[index].key = key;
+    const char *value = length < (int)sizeof(name) ? engine_setting(engine, name) : NULL;
+    if (!value)
+        return 0;
+    int r = compute_begin(engine);
+    if (!r)
+        compute_apply_setting(engine, name, value);
+    return r;
 }
 
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index)
@@ -143,7 +162,8 @@ static bool shares_are_sound(const struct engine *engine, const struct partition
         const struct share *share = &partition->shares[i];
 
         if (share->device >= engine->device_count || share->memory_bytes == 0 ||
-            share->memory_bytes > INT64_MAX - engine->devices[share->device].total_bytes)
+            share->memory_bytes > INT64_MAX - engine->devices[share->device].total_bytes ||
+            !compute_is_sound(engine, share))
             return false;
         for (uint32_t j = 0; j < i; j++) {
             if (partition->shares[j].device == share->device)
@@ -163,7 +183,9 @@ static int restore(struct engine *engine, const struct partition *partition,
                  : partition->state == PARTITION_PENDING) ||
         index_find(engine, partition->id))
         return -EINVAL;
-    struct entry *entry = index_new_entry(partition, waiting);
+    if (partition->shares[0].compute_ppm && compute_begin(engine))
+        return -ENOMEM;
+    struct entry *entry = index_new_entry(engine, partition, waiting);
     if (!entry || accounts_prepare(engine, partition)) {
         index_free_entry(entry);
         return -ENOMEM;

@@ -26,7 +26,11 @@ void index_free_entry(struct entry *entry)
     free(entry->guests);
     free(entry->waiter);
     free(entry->extra);
-    free(entry);
+    free(entry->beside);
+    if (entry->pooled)
+        pool_give(entry);
+    else
+        free(entry);
 }
 
 /* Make room for what few partitions have, if this one has or can have some of it. */
@@ -45,15 +49,22 @@ static int add_extra(struct entry *entry, const struct partition *partition,
     return 0;
 }
 
-struct entry *index_new_entry(const struct partition *partition, const struct waiting *waiting)
+struct entry *index_new_entry(struct engine *engine, const struct partition *partition,
+                              const struct waiting *waiting)
 {
     uint32_t share_count = partition->share_count;
-    struct entry *entry = calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
+    bool pooled = share_count == 1;
+    struct entry *entry = pooled ? pool_take(&engine->entries)
+                                 : calloc(1, sizeof(*entry) + share_count * sizeof(struct place));
 
     if (!entry)
         return NULL;
+    entry->pooled = pooled;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
-    if (add_extra(entry, partition, waiting) || (waiting && !entry->waiter)) {
+    if (engine->counts_beside)
+        entry->beside = calloc(share_count, sizeof(*entry->beside));
+    if (add_extra(entry, partition, waiting) || (waiting && !entry->waiter) ||
+        (engine->counts_beside && !entry->beside)) {
         index_free_entry(entry);
         return NULL;
     }
@@ -93,6 +104,7 @@ static void put_in(struct engine *engine, struct entry *entry)
                      partition->end_ns, (int64_t)share->memory_bytes);
         device->total_bytes += share->memory_bytes;
     }
+    compute_put_in(engine, entry, partition);
     if (partition->state == PARTITION_PENDING)
         queue_add(engine, entry);
     else if (queue_is_low(entry))
@@ -129,6 +141,7 @@ static void take_out(struct engine *engine, struct entry *entry)
         timeline_remove(&device->timeline, &place->promise);
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
+    compute_take_out(engine, entry, partition);
     engine->count--;
     update_next(engine);
 }

@@ -171,6 +171,7 @@ static const struct avl_kind kind_warning = {.compare = compare_warning};
 
 void index_init(struct engine *engine)
 {
+    pool_init(&engine->entries, sizeof(struct entry) + sizeof(struct place));
     engine->by_id.kind = &kind_id;
     engine->by_user.kind = &kind_user;
     engine->by_account.kind = &kind_account;
@@ -188,6 +189,8 @@ void index_init_device(struct device *device)
 {
     device->partitions = (struct avl){.kind = &kind_device};
     timeline_init(&device->timeline);
+    for (uint32_t i = 0; i < BESIDES; i++)
+        timeline_init(&device->beside[i]);
     queue_init_device(&device->waiting);
     queue_init_low(&device->low);
     device->freed_ns = ENGINE_FOREVER;

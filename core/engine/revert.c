@@ -30,10 +30,11 @@ static void revert_clear(struct revert *revert)
 }
 
 /* Allocate the entry of a partition that ended. */
-static struct entry *new_entry(const struct engine_event *event)
+static struct entry *new_entry(struct engine *engine, const struct engine_event *event)
 {
     const struct waiting *waiting = &event->waiting_before;
-    struct entry *entry = index_new_entry(&event->before, waiting_is_set(waiting) ? waiting : NULL);
+    struct entry *entry =
+        index_new_entry(engine, &event->before, waiting_is_set(waiting) ? waiting : NULL);
 
     if (!entry || !event->guests)
         return entry;
@@ -63,7 +64,7 @@ static bool revert_prepare(struct engine *engine, struct revert *revert,
         if (accounts_prepare_revert(engine, event))
             return false;
         if (event_kind_is_end(event->kind)) {
-            struct entry *entry = new_entry(event);
+            struct entry *entry = new_entry(engine, event);
 
             if (!entry)
                 return false;

@@ -93,7 +93,7 @@ static int place(struct engine *engine, const struct call *call, struct partitio
 static int add_waiting(struct engine *engine, const struct call *call, struct entry *entry,
                        const struct partition *wanted, const struct waiting *waiting)
 {
-    struct entry *fresh = entry->waiter ? entry : index_new_entry(wanted, waiting);
+    struct entry *fresh = entry->waiter ? entry : index_new_entry(engine, wanted, waiting);
     struct engine_event *event = journal_new(EVENT_RESUMING, call->now_ns, call->caller->uid);
 
     if (!fresh || !event) {
@@ -160,7 +160,10 @@ int engine_resume(struct engine *engine, const struct call *call, uint64_t id, i
         return r;
     bool fits = share->memory_bytes <=
                 admission_free(engine, share->device, call->now_ns, wanted.end_ns, 0);
-    if (!fits)
+    if (fits && !waits)
+        r = compute_check(engine, call, share, NULL, call->now_ns, wanted.end_ns);
+    fits = fits && compute_fits(engine, share, NULL, call->now_ns, wanted.end_ns);
+    if (!r && !fits)
         r = waits ? place(engine, call, &wanted, &waiting) : refuse_room(engine, call, &wanted);
     if (!r && fits)
         r = admission_limit(engine, call, &wanted);

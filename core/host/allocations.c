@@ -59,34 +59,52 @@ const struct allocation *allocations_after(const struct allocations *allocations
     return node ? avl_entry(node, struct allocation, node) : NULL;
 }
 
-/* Return the allocation of a partition, adding it if missing; NULL when out of memory. */
-static struct allocation *find_or_add(struct allocations *allocations, uint64_t id)
+/* Free an allocation that is in no set; NULL is allowed. */
+static void free_allocation(struct allocation *allocation)
 {
-    struct allocation *allocation = find(allocations, id);
-    if (allocation)
-        return allocation;
-    allocation = calloc(1, sizeof(*allocation));
+    if (!allocation)
+        return;
+    free(allocation->guests);
+    free(allocation);
+}
+
+/* Return the allocation of a partition, adding it if missing or if it has room for another number
+ * of shares; NULL when out of memory. */
+static struct allocation *find_or_add(struct allocations *allocations, uint64_t id,
+                                      uint32_t share_count)
+{
+    struct allocation *old = find(allocations, id), *allocation;
+    if (old && old->share_count == share_count)
+        return old;
+    allocation = calloc(1, sizeof(*allocation) + share_count * sizeof(allocation->shares[0]));
     if (!allocation)
         return NULL;
     allocation->id = id;
+    allocation->share_count = share_count;
     allocations->avl.kind = &by_id;
+    if (old) {
+        avl_remove(&allocations->avl, &old->node);
+        allocation->guests = old->guests;
+        old->guests = NULL;
+        free_allocation(old);
+    }
     avl_insert(&allocations->avl, &allocation->node);
     return allocation;
 }
 
 int allocations_add(struct allocations *allocations, uint64_t id)
 {
-    return find_or_add(allocations, id) ? 0 : -ENOMEM;
+    return find(allocations, id) || find_or_add(allocations, id, 0) ? 0 : -ENOMEM;
 }
 
 int allocations_put(struct allocations *allocations, const struct partition *partition,
                     uint32_t account)
 {
-    struct allocation *allocation = find_or_add(allocations, partition->id);
+    uint32_t share_count = partition->share_count;
+    struct allocation *allocation = find_or_add(allocations, partition->id, share_count);
     if (!allocation)
         return -ENOMEM;
-    allocation->share_count = partition->share_count;
-    memcpy(allocation->shares, partition->shares, sizeof(allocation->shares));
+    memcpy(allocation->shares, partition->shares, share_count * sizeof(allocation->shares[0]));
     allocation->uid = partition->uid;
     allocation->gid = partition->gid;
     allocation->mode = partition->mode;
@@ -116,7 +134,6 @@ bool allocations_drop(struct allocations *allocations, uint64_t id)
     if (!allocation)
         return false;
     avl_remove(&allocations->avl, &allocation->node);
-    free(allocation->guests);
-    free(allocation);
+    free_allocation(allocation);
     return true;
 }

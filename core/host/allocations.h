@@ -14,11 +14,11 @@
 struct allocation {
     struct avl_node node;
     uint64_t id; /* of the partition */
-    uint32_t share_count;
-    struct share shares[SHARE_MAX];
     uint32_t uid, gid, mode;
     uint32_t account;      /* of the uid */
     struct guests *guests; /* owned; NULL: it never had any */
+    uint32_t share_count;
+    struct share shares[];
 };
 
 /* All zero: empty. */

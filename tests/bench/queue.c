@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What waiting costs the engine: accepting a request for any device, and all that an early end
- * moves, with many that wait on few and many devices. Prints microseconds; never fails on a figure.
+ * What waiting costs the engine: a search of one device's step function, accepting a request for
+ * any device, all that an early end moves, and a suggestion, with many that wait on few and many
+ * devices; and what a request takes in memory.
+ *
+ *   bench_queue [--table FILE] [DEVICES WAITING]
+ *
+ * The baseline is a read of memory that cannot be foreseen, of as much memory as the requests take:
+ * a tree that is larger than the caches costs one at each step, so times grow with it even if the
+ * steps do not. Prints medians, how often they hold the baseline, and how they grow a tenfold;
+ * never fails on a figure.
  */
 #include "core/engine/engine.h"
 #include "measure.h"
@@ -18,6 +26,22 @@
 #define ROUNDS 200
 #define USERS  50
 #define GIB    (UINT64_C(1) << 30)
+#define READS  200000
+#define LINE   64
+/* With more to fill than this, most requests name their device: it takes minutes otherwise. */
+#define SEARCHES_MAX 400000
+
+enum figure { SEARCH, ACCEPT, END, SUGGEST, READ, FIGURES };
+static const char *const figure_words[FIGURES] = {"search", "accept", "early end", "suggest",
+                                                  "baseline"};
+
+/* Medians of one size. */
+struct figures {
+    uint32_t devices;
+    size_t waiting, bytes; /* a request's */
+    double us[FIGURES];
+    double moves, step_us; /* of an early end: moves, and the longest step of the work */
+};
 
 static struct engine *engine;
 static int64_t now_ns;
@@ -52,21 +76,26 @@ static int by_usage(void *context, uint32_t a, uint32_t b)
     return usage[a % USERS] - usage[b % USERS];
 }
 
-static uint64_t enqueue(void)
+/* A request as people make them, for a device or for any. */
+static struct request any_request(void)
 {
     static const uint64_t eighths[] = {8, 4, 4, 2, 2, 2, 1, 1};
-    struct caller caller = {.uid = 1000 + (uint32_t)below(USERS), .admin = true};
-    struct request request = {
+    return (struct request){
         .amount = {.is_share = true, .digits = eighths[below(8)] * 125, .scale = 1000},
         .duration_ns = (int64_t)(60 + below(below(3) ? 7200 : 86400)) * NS_PER_SECOND};
-    struct creation creation = {.request = &request,
-                                .device = ENGINE_DEVICE_ANY,
-                                .owner_uid = caller.uid,
-                                .owner_gid = caller.uid};
-    struct creation_terms terms = {.waits = true,
-                                   .give_up_ns = ENGINE_FOREVER,
-                                   .priority = (uint32_t)below(PRIORITIES),
-                                   .gpus = below(50) || !engine_device(engine, 1) ? 1 : 2};
+}
+
+static uint64_t enqueue(uint32_t device)
+{
+    struct caller caller = {.uid = 1000 + (uint32_t)below(USERS), .admin = true};
+    struct request request = any_request();
+    struct creation creation = {
+        .request = &request, .device = device, .owner_uid = caller.uid, .owner_gid = caller.uid};
+    struct creation_terms terms = {
+        .waits = true,
+        .give_up_ns = ENGINE_FOREVER,
+        .priority = (uint32_t)below(PRIORITIES),
+        .gpus = below(50) || device != ENGINE_DEVICE_ANY || !engine_device(engine, 1) ? 1 : 2};
     struct refusal why;
     uint64_t id = 0;
     check(engine_enqueue(engine, ENGINE_CALL(now_ns, 0, &caller, &why), &creation, &terms, &id),
@@ -86,8 +115,10 @@ static void fill(uint32_t devices, size_t count)
     for (int i = 0; i < USERS; i++)
         usage[i] = (int)below(1000000);
     engine_set_rules(engine, &(struct engine_rules){.order = by_usage, .forward = 100});
-    while (engine_waiting_count(engine) < count)
-        enqueue();
+    for (size_t i = 0; engine_waiting_count(engine) < count; i++) {
+        bool all = devices * count <= SEARCHES_MAX || i % 10 == 0;
+        enqueue(all ? ENGINE_DEVICE_ANY : (uint32_t)below(devices));
+    }
     engine_events_free(engine_take_events(engine));
 }
 
@@ -108,13 +139,68 @@ static size_t count_moves(void)
     return count;
 }
 
+static double search_us(uint32_t devices)
+{
+    double values[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        struct request request = any_request();
+        uint64_t bytes = units_amount_bytes(&request.amount, 80 * GIB);
+        double start = measure_now_us();
+        engine_earliest(engine, (uint32_t)below(devices), now_ns, bytes, request.duration_ns);
+        values[i] = measure_now_us() - start;
+    }
+    return measure_quantile(values, ROUNDS, 0.5);
+}
+
+static double suggest_us(void)
+{
+    double values[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        struct caller caller = {.uid = 1000, .admin = true};
+        struct request request = any_request();
+        struct creation creation = {.request = &request, .device = ENGINE_DEVICE_ANY};
+        struct suggestions suggestions;
+        struct refusal why;
+        double start = measure_now_us();
+        check(engine_suggest(engine, ENGINE_CALL(now_ns, 0, &caller, &why), &creation, NULL,
+                             &suggestions),
+              "suggest");
+        values[i] = measure_now_us() - start;
+    }
+    return measure_quantile(values, ROUNDS, 0.5);
+}
+
+/* Reads in a random circle through as much memory: each address is in the line read before. */
+static double read_us(size_t bytes)
+{
+    size_t lines = bytes / LINE + 2;
+    size_t *next = malloc(lines * LINE), at = 0;
+    const size_t step = LINE / sizeof(*next);
+    if (!next)
+        measure_die("malloc");
+    for (size_t i = 0; i < lines; i++)
+        next[i * step] = i;
+    for (size_t i = lines - 1; i > 0; i--) { /* Sattolo: one circle */
+        size_t other = below(i), kept = next[i * step];
+        next[i * step] = next[other * step];
+        next[other * step] = kept;
+    }
+    double start = measure_now_us();
+    for (int i = 0; i < READS; i++)
+        at = next[at * step];
+    double us = (measure_now_us() - start) / READS;
+    state += at == lines; /* so that the reads are not left out */
+    free(next);
+    return us;
+}
+
 /* A request is accepted, and leaves again without a pass of its own being counted. */
 static double accept_us(void)
 {
     double values[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         double start = measure_now_us();
-        uint64_t id = enqueue();
+        uint64_t id = enqueue(ENGINE_DEVICE_ANY);
         values[i] = measure_now_us() - start;
         release(id);
         check(engine_advance(engine, now_ns), "advance");
@@ -161,31 +247,69 @@ static void measure_ends(double *ret_us, double *ret_step_us, double *ret_moves,
     *ret_tries = (double)tries / rounds;
 }
 
-static void measure(uint32_t devices, size_t count)
+static struct figures measure(uint32_t devices, size_t count)
 {
-    double end_us, step_us, moves, tries;
-    size_t before = mallinfo2().uordblks;
+    struct figures figures = {.devices = devices, .waiting = count};
+    double tries;
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
     fill(devices, count);
-    size_t bytes = (mallinfo2().uordblks - before) / count;
-    double us = accept_us();
-    measure_ends(&end_us, &step_us, &moves, &tries);
-    printf("%4u devices, %6zu waiting: accept %8.1f us, early end %9.1f us, %6.1f moves "
-           "of %7.1f tries, longest step %7.1f us, %zu bytes each\n",
-           devices, count, us, end_us, moves, tries, step_us, bytes);
+    figures.bytes = (mallinfo2().uordblks + mallinfo2().hblkhd - before) / count;
+    figures.us[SEARCH] = search_us(devices);
+    figures.us[ACCEPT] = accept_us();
+    figures.us[SUGGEST] = suggest_us();
+    figures.us[READ] = read_us(figures.bytes * count);
+    measure_ends(&figures.us[END], &figures.step_us, &figures.moves, &tries);
+    printf("%4u devices, %6zu waiting:", devices, count);
+    for (int i = 0; i < FIGURES; i++)
+        printf(" %s %.*f us,", figure_words[i], i == READ ? 3 : 1, figures.us[i]);
+    printf(" %.1f moves of %.1f tries, longest step %.1f us, %zu bytes each\n", figures.moves,
+           tries, figures.step_us, figures.bytes);
     fflush(stdout);
     engine = engine_free(engine);
+    return figures;
+}
+
+/* A row: each figure with how often it holds the baseline, and its growth since a tenth as many. */
+static void write_row(FILE *table, const struct figures *figures, const struct figures *tenth)
+{
+    fprintf(table, "%u\t%zu", figures->devices, figures->waiting);
+    for (int i = 0; i < FIGURES; i++) {
+        double us = figures->us[i];
+        fprintf(table, i == READ ? "\t%.3f us" : us < 10 ? "\t%.1f us" : "\t%.0f us", us);
+        if (i != READ)
+            fprintf(table, ", %.0f x", us / figures->us[READ]);
+        if (tenth)
+            fprintf(table, " (%.1f)", us / tenth->us[i]);
+    }
+    fprintf(table, "\t%zu bytes\n", figures->bytes);
 }
 
 int main(int argc, char **argv)
 {
-    static const uint32_t devices[] = {1, 8, 100};
+    static const uint32_t devices[] = {1, 8, 1000};
     static const size_t counts[] = {1000, 10000, 100000};
+    FILE *table = stdout;
+    if (argc > 2 && !strcmp(argv[1], "--table")) {
+        table = fopen(argv[2], "we");
+        if (!table)
+            measure_die(argv[2]);
+        argc -= 2;
+        argv += 2;
+    }
     if (argc == 3) {
         measure((uint32_t)atoi(argv[1]), (size_t)atoi(argv[2]));
         return 0;
     }
+    struct figures figures[ARRAY_COUNT(devices)][ARRAY_COUNT(counts)];
     for (size_t i = 0; i < ARRAY_COUNT(devices); i++)
-        for (size_t j = 0; j < ARRAY_COUNT(counts) && devices[i] * counts[j] <= 100000; j++)
-            measure(devices[i], counts[j]); /* more takes minutes to fill */
+        for (size_t j = 0; j < ARRAY_COUNT(counts); j++)
+            figures[i][j] = measure(devices[i], counts[j]);
+    fprintf(table, "devices\twaiting");
+    for (int i = 0; i < FIGURES; i++)
+        fprintf(table, "\t%s", figure_words[i]);
+    fprintf(table, "\ta request\n");
+    for (size_t i = 0; i < ARRAY_COUNT(devices); i++)
+        for (size_t j = 0; j < ARRAY_COUNT(counts); j++)
+            write_row(table, &figures[i][j], j ? &figures[i][j - 1] : NULL);
     return 0;
 }

@@ -56,12 +56,12 @@ class Mount:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=180)
 
     def kill(self):
         """Kills worker and supervisor at once, without a chance to unmount."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=180)
 
 
 def end(process):
@@ -501,7 +501,7 @@ class Commands(Case):
         self.create("1", "0.5", "3600")  # of no interest
         self.answer("release", one, user=ALICE)
         self.assertEqual(kind(), ["released", one])
-        self.assertEqual(process.wait(timeout=60), 0)
+        self.assertEqual(process.wait(timeout=180), 0)
         self.assertEqual(process.stdout.read(), "")
 
     def test_follow_sleeps(self):
