@@ -361,6 +361,8 @@ struct preemption *preempt_free(struct preemption *preemption);
 
 /* -- suspend_lease.c -------------------------------------------------------- */
 
+/* Whether its device is shared in a way from which programs can be moved away. */
+bool suspend_can_be(const struct engine *engine, const struct partition *partition);
 /* Whether a partition is suspended at the end of its lease. */
 bool suspend_is_due(const struct engine *engine, const struct partition *partition);
 /* Refuse a change of what is suspended. */

@@ -32,6 +32,10 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
                       "The on_expiry of p%" PRIu64 " is %s; write suspend there first.", id,
                       ending_on_expiry_text(partition->on_expiry));
     r = ending_check_suspend(engine, call, partition);
+    if (!r && !suspend_can_be(engine, partition))
+        r = refuse(REFUSED_BUSY, call->why,
+                   "Partition p%" PRIu64 " cannot be suspended: its device is shared by %s.", id,
+                   sharing_mode_word(engine->devices[partition->shares[0].device].sharing.kind));
     if (r)
         return r;
     struct engine_event *event = journal_new(EVENT_SUSPENDING, call->now_ns, call->caller->uid);

@@ -7,13 +7,20 @@
 
 #include <inttypes.h>
 
+bool suspend_can_be(const struct engine *engine, const struct partition *partition)
+{
+    const uint32_t kind = engine->devices[partition->shares[0].device].sharing.kind;
+
+    return partition->share_count == 1 && (kind == SHARING_NONE || kind == SHARING_TIMESLICE);
+}
+
 bool suspend_is_due(const struct engine *engine, const struct partition *partition)
 {
     bool runs =
         partition->state == PARTITION_ACTIVE || partition->state == PARTITION_EXPIRING ||
         (partition->state == PARTITION_SUSPENDED && partition->suspend_stage == SUSPEND_RETURNING);
 
-    return runs && partition->on_expiry == ON_EXPIRY_SUSPEND && partition->share_count == 1 &&
+    return runs && partition->on_expiry == ON_EXPIRY_SUSPEND && suspend_can_be(engine, partition) &&
            engine->policy.suspend == POLICY_SUSPEND_ON;
 }
 
