@@ -359,8 +359,10 @@ void preempt_move(struct engine *engine, const struct call *call, struct preempt
                   struct entry *high);
 struct preemption *preempt_free(struct preemption *preemption);
 
-/* -- suspend.c -------------------------------------------------------------- */
+/* -- suspend_lease.c -------------------------------------------------------- */
 
+/* Whether its device is shared in a way from which programs can be moved away. */
+bool suspend_can_be(const struct engine *engine, const struct partition *partition);
 /* Whether a partition is suspended at the end of its lease. */
 bool suspend_is_due(const struct engine *engine, const struct partition *partition);
 /* Refuse a change of what is suspended. */

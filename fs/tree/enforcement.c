@@ -86,6 +86,9 @@ static const char *why_not_suspended(const struct tree *tree, const struct parti
         return "config/suspend is off.";
     if (partition->share_count > 1)
         return "It has several devices.";
+    const uint32_t mode = engine_sharing(tree->engine, partition->shares[0].device)->kind;
+    if (mode == SHARING_MPS || mode == SHARING_MIG)
+        return mode == SHARING_MPS ? "Its device is shared by MPS." : "Its device is split (MIG).";
     if (!has->cuda)
         return "CUDA does not see the device.";
     if (tree->host_state->suspend_why[0])
