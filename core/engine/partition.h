@@ -51,7 +51,7 @@ enum partition_arrival {
 /* A partition's share of one device. */
 struct share {
     uint32_t device;      /* engine index */
-    uint32_t compute_ppm; /* computing time, in millionths; 0: unlimited, the only value so far */
+    uint32_t compute_ppm; /* computing time, in millionths; 0: the same share as of the memory */
     uint64_t memory_bytes;
 };
 

@@ -103,13 +103,13 @@ static int refuse_room(struct engine *engine, const struct call *call,
 
     if (at_ns == ENGINE_FOREVER)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      ADMISSION_NO_SPACE "gpu%" PRIu32 " never has room for p%" PRIu64 ".",
-                      share->device, wanted->id);
+                      ADMISSION_NO_SPACE "p%" PRIu64 " never has room on gpu%" PRIu32 ".",
+                      wanted->id, share->device);
     engine->time_text(engine->context, at_ns, when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
-                  ADMISSION_NO_SPACE "gpu%" PRIu32 " has room for p%" PRIu64
+                  ADMISSION_NO_SPACE "p%" PRIu64 " has room on gpu%" PRIu32
                                      " from %s; add the word queue to wait for it.",
-                  share->device, wanted->id, when);
+                  wanted->id, share->device, when);
 }
 
 /* Find the earliest start for one that is to wait. */
@@ -199,7 +199,10 @@ int engine_resume(struct engine *engine, const struct call *call, uint64_t id, i
         return r;
     bool fits = share->memory_bytes <=
                 admission_free(engine, share->device, call->now_ns, wanted.end_ns, 0);
-    if (!fits)
+    if (fits && !waits)
+        r = compute_check(engine, call, share, NULL, call->now_ns, wanted.end_ns);
+    fits = fits && compute_fits(engine, share, NULL, call->now_ns, wanted.end_ns);
+    if (!r && !fits)
         r = waits ? place(engine, call, &wanted, &waiting) : refuse_room(engine, call, &wanted);
     if (!r && fits)
         r = admission_limit(engine, call, &wanted);

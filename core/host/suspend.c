@@ -129,11 +129,11 @@ static struct suspension *next(const struct suspensions *suspensions, uint64_t a
     return node ? avl_entry(node, struct suspension, by_id) : NULL;
 }
 
-/* One that is away is frozen again, whoever thawed it. */
+/* One that is away is frozen again, however it was thawed. */
 static void take_up(struct suspensions *suspensions, struct suspension *suspension, int64_t now_ns)
 {
     const uint32_t stage = suspension->partition.suspend_stage;
-    if (!suspension->found) {
+    if (!suspension->found && !suspensions->start.impossible) {
         suspend_steps_report_empty(suspensions, suspension, now_ns);
     } else if (stage == SUSPEND_AWAY) {
         proctrack_freeze(suspensions->start.proctrack, suspension->partition.id, true);
@@ -180,10 +180,13 @@ static void begin_turns(struct suspensions *suspensions, int64_t now_ns)
     for (uint64_t id = 0;
          turns.count < SUSPEND_RUNNING_MAX && (suspension = next(suspensions, id));) {
         id = suspension->partition.id;
-        if (suspension->step != STEP_TURN || !may_run(&turns, suspension->account))
+        const uint32_t account = suspension->account;
+        if (suspension->step != STEP_TURN || !may_run(&turns, account))
             continue;
-        turns.accounts[turns.count++] = suspension->account;
         suspend_steps_begin(suspensions, suspension, now_ns);
+        suspension = find(suspensions, id); /* it can be over at once */
+        if (suspension && suspension->running)
+            turns.accounts[turns.count++] = account;
     }
 }
 
@@ -208,11 +211,10 @@ int64_t suspend_next_ns(const struct suspensions *suspensions, int64_t now_ns)
     const struct suspension *suspension;
     for (uint64_t id = 0; (suspension = next(suspensions, id)); id = suspension->partition.id) {
         int64_t limit_ns = suspend_steps_limit_ns(suspensions, suspension);
+        /* Each step looks whose turn it is. */
         int64_t due_ns = suspension->step == STEP_TURN ? INT64_MAX : suspension->due_ns;
         if (is_asking(suspension)) /* by another clock */
             due_ns = now_ns + checkpoint_due_ns(suspension->checkpoint) - clock_monotonic_ns();
-        else if (suspension->step == STEP_TURN && suspensions->running < SUSPEND_RUNNING_MAX)
-            due_ns = suspension->due_ns;
         due_ns = limit_ns < due_ns ? limit_ns : due_ns;
         next_ns = due_ns < next_ns ? due_ns : next_ns;
     }

@@ -139,7 +139,9 @@ void suspend_steps_begin(struct suspensions *suspensions, struct suspension *sus
 {
     suspension->running = true;
     suspensions->running++;
-    if (suspensions->start.impossible)
+    if (suspensions->start.impossible && suspension->back)
+        suspend_part_away(suspensions, suspension, SUSPEND_NO_ROOM, now_ns);
+    else if (suspensions->start.impossible)
         suspend_undo(suspensions, suspension, now_ns, suspensions->start.impossible);
     else if (suspension->back)
         suspend_part_enter(suspension, STEP_ROOM, now_ns);
@@ -185,7 +187,7 @@ static void look_away(struct suspensions *suspensions, struct suspension *suspen
     int count =
         proctrack_members(suspensions->start.proctrack, suspension->partition.id, NULL, NULL);
     suspension->due_ns = now_ns + AWAY_NS;
-    if (count == 0)
+    if (count == 0 && !suspensions->start.impossible) /* else they cannot be seen */
         suspend_part_finish(suspensions, suspension, SUSPEND_EMPTY, now_ns);
 }
 
@@ -199,7 +201,7 @@ void suspend_steps_take(struct suspensions *suspensions, struct suspension *susp
     }
     if (suspension->checkpoint && checkpoint_fd(suspension->checkpoint) >= 0) {
         int r = checkpoint_take(suspension->checkpoint, &answer);
-        if (r == 0)
+        if (!r)
             answered(suspensions, suspension, answer, now_ns);
         else if (r != -EAGAIN)
             unanswered(suspensions, suspension, r, now_ns);
@@ -207,7 +209,9 @@ void suspend_steps_take(struct suspensions *suspensions, struct suspension *susp
     }
     if (suspension->due_ns > now_ns)
         return;
-    if (suspension->step == STEP_FREEZE)
+    if (suspension->step == STEP_AGAIN)
+        suspend_out_look(suspensions, suspension, now_ns);
+    else if (suspension->step == STEP_FREEZE)
         suspend_out_freeze(suspensions, suspension, now_ns);
     else if (suspension->step == STEP_ROOM)
         suspend_in_ask_room(suspensions, suspension, now_ns);

@@ -32,7 +32,7 @@ void suspend_undo_restore(struct suspensions *suspensions, struct suspension *su
     uint32_t count;
     uint64_t bytes = suspend_members_bytes(suspension, SUSPEND_IN(CHECKPOINT_SAVED), &count);
     if (bytes < suspension->bytes && count > 0)
-        bytes = suspension->bytes; /* after a restart nobody knows of each */
+        bytes = suspension->bytes; /* after a restart that of each is unknown */
     bool room = answer && answer->known && !answer->result &&
                 bytes + count * SUSPEND_SPARE_BYTES <= answer->free_bytes;
     if (!room ||

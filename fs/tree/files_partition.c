@@ -4,8 +4,10 @@
 #include "enforcement.h"
 #include "env.h"
 #include "files.h"
+#include "files_compute.h"
 #include "files_members.h"
 #include "files_shares.h"
+#include "files_suspend.h"
 #include "files_waits.h"
 #include "members.h"
 #include "waits.h"
@@ -206,48 +208,6 @@ void files_end_message(const struct tree *tree, const struct partition *partitio
              (long long)units_seconds_up(partition->end_ns - waits_from_ns(tree, partition)));
 }
 
-static void suspend_message(const struct tree *tree, const struct partition *partition,
-                            struct refusal *why)
-{
-    const char *how = partition->state == PARTITION_PENDING ? "will be resumed at"
-                      : partition->suspend_stage == SUSPEND_RETURNING
-                          ? "is being resumed until"
-                          : "is being suspended; it is kept until";
-    char at[STRBUF_TIME_MAX];
-    int64_t at_ns = partition->state == PARTITION_PENDING ? partition->start_ns : partition->end_ns;
-    strbuf_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), at, sizeof(at));
-    snprintf(why->message, sizeof(why->message), "p%llu %s %s.", (unsigned long long)partition->id,
-             how, at);
-}
-
-/* "1h" or "1h queue" for one that is suspended. */
-static int store_resume(struct tree *tree, struct write *write)
-{
-    static const char word[] = " queue";
-    const size_t skip = sizeof(word) - 1;
-    bool waits = write->length > skip && !strcmp(write->text + write->length - skip, word);
-    int64_t duration_ns;
-    int r = units_parse_duration(write->text, write->length - (waits ? skip : 0), &duration_ns,
-                                 write->why.message, sizeof(write->why.message));
-    if (!r)
-        r = engine_resume(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
-                          write->node->object, duration_ns, waits);
-    const struct partition *partition = tree_partition(tree, write->node);
-    if (!r && partition)
-        suspend_message(tree, partition, &write->why);
-    return r;
-}
-
-static int store_suspend(struct tree *tree, struct write *write)
-{
-    int r = engine_suspend(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
-                           write->node->object);
-    const struct partition *partition = tree_partition(tree, write->node);
-    if (!r && partition)
-        suspend_message(tree, partition, &write->why);
-    return r;
-}
-
 /* "7200" sets the remaining time, from the start on if that is to come; "+30m" and "-10m" change
  * it.
  */
@@ -258,9 +218,9 @@ static int store_remaining(struct tree *tree, struct write *write)
     size_t skip = sign == '+' || sign == '-';
     int64_t duration_ns;
     if (!strcmp(write->text, "0"))
-        return store_suspend(tree, write);
+        return files_suspend_store(tree, write);
     if (partition->state == PARTITION_SUSPENDED)
-        return store_resume(tree, write);
+        return files_suspend_store_resume(tree, write);
     int r = units_parse_duration(write->text + skip, write->length - skip, &duration_ns,
                                  write->why.message, sizeof(write->why.message));
     if (r)
@@ -377,7 +337,12 @@ const struct file_row files_partition[] = {
      .lent = true, .opened = charge_open, .guests = true,
      .doc =
          "bytes that programs have charged; write `+4096` to charge that many to this open file, "
-         "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one"},
+         "`-4096` to release them; with several devices `+4096 gpu1`: an open file charges one; "
+         "`mark "
+         "ipc`, `mark managed` and `mark multicast` say what keeps the program from being "
+         "suspended"},
+    {"uuid", 0444, FRESH_ALWAYS, files_compute_show_uuid,
+     .doc = "UUIDs of its devices, as its programs see them, with commas between"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,

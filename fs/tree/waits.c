@@ -104,6 +104,14 @@ void waits_reason(struct tree *tree, const struct partition *partition, char *te
         print_waiting(tree, partition, waiting, text, size);
         return;
     }
+    if (partition->state == PARTITION_SUSPENDED) {
+        print_time(tree, partition->end_ns, start);
+        snprintf(text, size,
+                 partition_holds(partition) ? "p%llu is being resumed; its lease ends at %s."
+                                            : "p%llu is suspended; it is kept until %s.",
+                 id, start);
+        return;
+    }
     print_time(tree, partition->start_ns, start);
     print_what(tree, partition, what);
     if (waiting)

@@ -39,6 +39,10 @@ ROWS = {
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
     'drain': ('off', [('on', 'on'), ('off', 'off')], ['yes', '1', 'on off']),
+    'suspend': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
+    'max_suspend': ('300', [('10', '10'), ('5m', '300')], ['0', 'max', 'x']),
+    'max_suspended': ('0.25', [('0.5', '0.5'), ('0.25', '0.25')], ['0', '2', 'x']),
+    'suspend_keep': ('86400', [('1h', '3600'), ('max', 'max'), ('1d', '86400')], ['0', 'x']),
 }
 
 

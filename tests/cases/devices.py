@@ -127,7 +127,7 @@ def many():
     mount.stop()
     done = subprocess.run([lib.CHRONOSFS, '-f', '--simulate', '1025x1G', '--state-dir',
                            mount.state, mount.dir], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=50)
+                          stderr=subprocess.STDOUT, text=True, timeout=180)
     equal(done.returncode, 1, done.stdout)
     check('"1025x1G" is more than 1024 simulated devices, the limit.' in done.stdout, done.stdout)
 
@@ -149,7 +149,7 @@ def bad_drivers():
         os.mkdir(directory)
         done = subprocess.run([lib.CHRONOSFS, '-f', '--state-dir', directory + '-state',
                                directory], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=50, env=dict(os.environ, OCL_ICD_VENDORS=vendors))
+                              text=True, timeout=180, env=dict(os.environ, OCL_ICD_VENDORS=vendors))
         equal(done.returncode, 1, name, done.stdout)
         check(len(done.stdout) > 20, 'a sentence', done.stdout)
         print(f'a driver that makes the process {name}: {done.stdout.strip()}')

@@ -34,7 +34,7 @@ def find(options):
     """What a daemon that cannot start says."""
     done = subprocess.run([lib.CHRONOSFS, '-f', '--state-dir', lib.T + '/none', *options, lib.T],
                           env=dict(os.environ, **ENVIRONMENT), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180,
                           check=False)
     return done.returncode, done.stdout
 

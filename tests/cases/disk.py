@@ -244,7 +244,7 @@ def read_only(state):
     os.mkdir(directory)
     done = subprocess.run([lib.CHRONOSFS, '-f', '--state-dir', state, '--simulate', '1x80G',
                            directory], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=60)
+                          timeout=180)
     equal(done.returncode, 1, done.stdout)
     check(len(done.stdout) > 20, 'a sentence', done.stdout)
     print(done.stdout.strip())

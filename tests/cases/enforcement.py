@@ -109,7 +109,7 @@ def unprivileged(driver):
     environment = dict(os.environ, HOME=home, XDG_STATE_HOME=home + '/state', USER='alice',
                        **driver.environment())
     done = subprocess.run([lib.CHRONOSFS, '--simulate', '2x80G', path], env=environment,
-                          preexec_fn=alice.become, stdin=subprocess.DEVNULL, timeout=60,
+                          preexec_fn=alice.become, stdin=subprocess.DEVNULL, timeout=180,
                           capture_output=True, text=True, check=False)
     if not equal(done.returncode, 0, done.stdout, done.stderr):
         return

@@ -13,7 +13,7 @@ from lib import check, equal, wait_for
 
 def run(*command, user=lib.root, **more):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          stdin=subprocess.DEVNULL, timeout=60 * lib.FACTOR,
+                          stdin=subprocess.DEVNULL, timeout=180 * lib.FACTOR,
                           preexec_fn=user.become if user.uid else None, **more)
     return done.returncode, done.stdout
 
@@ -81,14 +81,14 @@ def signals():
         mount.ask('0.5 60')
         fd = os.open(mount.at('events'), os.O_RDONLY)  # with a file still open
         mount.process.send_signal(number)
-        equal(mount.process.wait(60), 0, number)
+        equal(mount.process.wait(180), 0, number)
         check(not mount.is_mounted(), number, 'still mounted')
         lib.Mount.live.remove(mount)
         lib.outcome(os.close, fd)
     # From outside: umount under a foreground daemon ends it.
     mount = lib.Mount('1x80G')
     equal(run('umount', mount.dir)[0], 0)
-    equal(mount.process.wait(60), 0, 'after umount')
+    equal(mount.process.wait(180), 0, 'after umount')
     lib.Mount.live.remove(mount)
 
 

@@ -18,7 +18,7 @@ CHRONOS = os.environ['CHRONOS']
 def health(*words, mount=None):
     """Returns exit code and line. The limit here is for a check that hangs, however busy it is."""
     words = [*words, f'--mount={mount}'] if mount else words
-    done = subprocess.run([CHRONOS, 'health', *words], capture_output=True, text=True, timeout=50,
+    done = subprocess.run([CHRONOS, 'health', *words], capture_output=True, text=True, timeout=180,
                           check=False)
     if done.returncode != 2:
         equal((done.stdout.count('\n'), done.stderr), (1, ''), done)
@@ -104,7 +104,7 @@ def hung():
             pass
         if takes and started.poll() is None:
             os.read(fd, 1 << 17)
-        out, _ = started.communicate(timeout=50)
+        out, _ = started.communicate(timeout=180)
         equal((started.returncode, out),
               (3, 'no answer: the tree did not answer within 2 seconds.\n'))
         os.close(fd)  # ends those that wait

@@ -58,7 +58,7 @@ def command(mount, *words, user=root):
 
 def run(mount, *words, user=root, **more):
     done = subprocess.run(command(mount, *words, user=user), capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=60 * lib.FACTOR, check=False, **more)
+                          stdin=subprocess.DEVNULL, timeout=180 * lib.FACTOR, check=False, **more)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -166,7 +166,7 @@ def in_one_that_exists(mount):
     """The partition stays, with all that the program leaves; another program joins it."""
     name = mount.ask('0.5 3600')
     process, pids = runaways(mount, '--in', name, how='end')
-    equal(process.wait(60 * lib.FACTOR), 4)
+    equal(process.wait(180 * lib.FACTOR), 4)
     members = set(map(int, mount.read('partitions', name, 'procs').split()))
     equal(set(pids[1:]), members, 'who is left')
     code, out, _ = run(mount, '--in', name, 'sh', '-c', 'cat $CHRONOS_PARTITION/procs; exit 2')
@@ -196,7 +196,7 @@ def time_is_up(mount):
     equal(run(mount, '--on-expiry', 'kill', '0.5', '1h', *sleep), (-9, '', ''))
     process, pids = runaways(mount, '--grace', '1', '0.5', '1h')
     mount.write('1', 'partitions', mount.partitions()[0], 'remaining')
-    equal(process.wait(60 * lib.FACTOR), -15)
+    equal(process.wait(180 * lib.FACTOR), -15)
     nothing_left(mount, pids)
     ignore = f'trap "" TERM; {SOON} sleep 1000; sleep 1000'
     code, _, err = run(mount, '--grace', '1', '0.5', '1h', 'sh', '-c', ignore)
@@ -215,7 +215,7 @@ def released(mount):
     process.stdout.readline()
     name = mount.partitions()[0]
     os.unlink(mount.at('partitions', name))
-    _, err = process.communicate(timeout=60 * lib.FACTOR)
+    _, err = process.communicate(timeout=180 * lib.FACTOR)
     equal(process.returncode, -15)
     equal(err, f'chronos: {name} was released by root.\n')
     nothing_left(mount)
@@ -224,13 +224,13 @@ def released(mount):
 def left_behind(mount):
     for words, waits in ((('--grace', '1'), True), (('--on-expiry', 'kill'), False)):
         process, pids = runaways(mount, *words, '0.5', '1h', how='end')
-        _, err = process.communicate(timeout=60 * lib.FACTOR)
+        _, err = process.communicate(timeout=180 * lib.FACTOR)
         equal(process.returncode, 4)
         check(not any(map(is_alive, pids)), 'left', words)
         check(not waits or 'left processes behind' in err, err)
         nothing_left(mount)
     process, pids = runaways(mount, '--on-expiry', 'none', '0.5', '1h', how='end')
-    equal(process.wait(60 * lib.FACTOR), 4)
+    equal(process.wait(180 * lib.FACTOR), 4)
     check(all(map(is_alive, pids[1:])), 'none means none')
     equal(mount.partitions(), [])
     for pid in pids[1:]:
@@ -299,7 +299,7 @@ def many(mount):
                            f'until cat $CHRONOS_PARTITION/procs 2>/dev/null; do :; done; exit {i}',
                            user=alice)
                      for i in range(len(codes), len(codes) + at_once)]
-        codes += [(p.communicate(timeout=60 * lib.FACTOR), p.returncode) for p in processes]
+        codes += [(p.communicate(timeout=180 * lib.FACTOR), p.returncode) for p in processes]
     equal([code for _, code in codes], list(range(50)), [text for text, _ in codes if text[1]][:3])
     seen = [pid for (out, _), _ in codes for pid in out.split()]
     check(len(seen) == len(set(seen)) == 150, 'each has members of its own', len(seen),
@@ -314,7 +314,7 @@ def worker_dies(mount):
     for _ in range(3):
         mount.kill_worker()
         equal(len(mount.partitions()), 1)
-    process.communicate('x\n', timeout=60 * lib.FACTOR)
+    process.communicate('x\n', timeout=180 * lib.FACTOR)
     equal(process.returncode, 7)
     nothing_left(mount)
 

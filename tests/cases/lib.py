@@ -40,9 +40,8 @@ def check(good, *what):
     _checks += 1
     if not good:
         _failed += 1
-        frame = traceback.extract_stack(limit=3)
-        places = ' < '.join(f'{os.path.basename(f.filename)}:{f.lineno}' for f in frame[-2::-1]
-                            if not f.filename.endswith('lib.py'))
+        frames = [f for f in traceback.extract_stack()[::-1] if not f.filename.endswith('lib.py')]
+        places = ' < '.join(f'{os.path.basename(f.filename)}:{f.lineno}' for f in frames[:2])
         print(f'FAILED at {places}:', *what, flush=True)
         if _failed > 60:
             raise SystemExit('too many failures')
@@ -143,8 +142,12 @@ def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
 
 
 def has_open(pid, path):
-    """Whether a process has a file open."""
-    for fd in os.listdir(f'/proc/{pid}/fd'):
+    """Whether a process has a file open, as far as this user may see."""
+    try:
+        fds = os.listdir(f'/proc/{pid}/fd')
+    except OSError as error:
+        return error.errno == errno.EACCES
+    for fd in fds:
         with contextlib.suppress(OSError):
             if os.readlink(f'/proc/{pid}/fd/{fd}') == path:
                 return True
@@ -384,7 +387,7 @@ class Mount:
     def stop(self):
         """Sends SIGTERM. Returns the exit status."""
         self.process.terminate()
-        code = self.process.wait(60 * FACTOR)
+        code = self.process.wait(180 * FACTOR)
         Mount.live.remove(self)
         return code
 

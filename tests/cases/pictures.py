@@ -130,8 +130,10 @@ class Screen:
     def shows(self, *views):
         """Waits until the whole picture is as wanted: what each view, a function of the lines, is
         to give. Half of a picture can be read while the terminal draws the rest."""
-        return lib.comes(lambda: [view(self.lines()) for view, _ in views],
-                         [wanted for _, wanted in views])
+        def look():
+            lines = self.lines()
+            return [view(lines) for view, _ in views]
+        return lib.comes(look, [wanted for _, wanted in views])
 
     def close(self):
         self.tmux('kill-server', check=False)

@@ -95,10 +95,10 @@ def of_a_user():
         has(worker(), bounding, set(), set(), 2)
         check(lib.wait_for(lambda: alice.outcome(read, place + '/version') == 'ok'))
         daemon.terminate()
-        equal(daemon.wait(60), 0)
+        equal(daemon.wait(180), 0)
         check(not os.path.ismount(place), 'unmounted by fusermount3')
     else:
-        print('an ordinary user cannot mount here:', daemon.communicate(timeout=60)[1])
+        print('an ordinary user cannot mount here:', daemon.communicate(timeout=180)[1])
 
 
 def main():

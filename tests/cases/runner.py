@@ -92,7 +92,7 @@ def interrupted(number, group):
     if not check(said, what, 'the case did not start'):
         return
     (os.killpg if group else os.kill)(running.pid, number)
-    equal(running.wait(60 * lib.FACTOR), -9 if number == signal.SIGKILL else 128 + number, what)
+    equal(running.wait(180 * lib.FACTOR), -9 if number == signal.SIGKILL else 128 + number, what)
     check(wait_for(lambda: not os.path.exists(said[0])), what, 'left', said[0])
     check(wait_for(lambda: processes() == before), what, 'processes', processes(), before)
     check(wait_for(lambda: not os.path.exists(os.path.join(FUSE, said[1]))), what, 'mounted')

@@ -25,7 +25,7 @@ class Program:
         """Closes its input. Returns the exit status."""
         self.process.stdin.close()
         self.process.stdout.close()
-        return self.process.wait(60 * lib.FACTOR)
+        return self.process.wait(180 * lib.FACTOR)
 
     def kill(self):
         self.process.kill()

@@ -27,13 +27,13 @@ def start(mount, *words, user=alice):
 
 def chronos(mount, *words, code=0):
     process = start(mount, *words)
-    out, err = process.communicate(timeout=60 * lib.FACTOR)
+    out, err = process.communicate(timeout=180 * lib.FACTOR)
     equal(process.returncode, code, words, err)
     return out
 
 
 def ends(process, code):
-    out, err = process.communicate(timeout=60 * lib.FACTOR)
+    out, err = process.communicate(timeout=180 * lib.FACTOR)
     equal(process.returncode, code, process.args, err)
     return out.strip()
 

@@ -293,6 +293,20 @@ class Changes(Case):
         self.refused(4, "There is no partition p1.", "extend", "p1", "30m")
 
 
+    def test_suspend_and_resume(self):
+        for number, (words, written) in enumerate((
+                (("suspend", "p1"), "0"), (("resume", "p1", "1h"), "1h"),
+                (("resume", "p1", "90m", "--queue"), "90m queue"))):
+            tree = lib.Tree(f"{self.tree.path}{number}")
+            tree.partition("p1")
+            tree.raw("gpu0/p1/remaining", "")
+            result = chronos(*words, mount=tree.path)
+            self.assertEqual(tree.get("gpu0/p1/remaining"), written + "\n")
+            self.assertEqual(result.code, 0)
+        self.refused(4, "There is no partition p1.", "suspend", "p1")
+        self.refused(4, "There is no partition p1.", "resume", "p1", "1h")
+
+
 class Mistakes(Case):
     def test_usage(self):
         for words, sentence in (

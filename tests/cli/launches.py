@@ -126,7 +126,7 @@ class Case(unittest.TestCase):
 
     def run_it(self, *program, more=None, **how):
         done = subprocess.run(
-            words(*program, **how), capture_output=True, text=True, timeout=60 * FACTOR,
+            words(*program, **how), capture_output=True, text=True, timeout=180 * FACTOR,
             **{"stdin": subprocess.DEVNULL, **(more or {})},
         )
         return done.returncode, done.stdout, done.stderr

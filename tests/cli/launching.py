@@ -93,18 +93,18 @@ class Ends(Case):
         os.close(writer)
         self.assertIsNotNone(state(pid))
         process.terminate()
-        self.assertEqual(process.wait(60 * FACTOR), -signal.SIGTERM)
+        self.assertEqual(process.wait(180 * FACTOR), -signal.SIGTERM)
 
     def test_many_at_once(self):
         processes = [self.start("sh", "-c", f"exit {i}") for i in range(50)]
-        self.assertEqual([process.wait(60 * FACTOR) for process in processes], list(range(50)))
+        self.assertEqual([process.wait(180 * FACTOR) for process in processes], list(range(50)))
 
     def test_nested(self):
         self.assertEqual(self.run_it(*words(*words("sh", "-c", "exit 9"))), (9, "", ""))
         process = self.start(*words(*words(*python(RUNAWAYS + "time.sleep(1000)", self.pids))))
         pids = self.noted(6)
         process.terminate()
-        self.assertEqual(process.wait(60 * FACTOR), -signal.SIGTERM)
+        self.assertEqual(process.wait(180 * FACTOR), -signal.SIGTERM)
         self.gone(pids, 0)
 
 
@@ -216,7 +216,7 @@ print(info[6], flush=True)
             process = self.start("sleep", "1000", prepare="hang")
             self.assertEqual(process.stdout.readline(), "hanging\n")
             process.send_signal(number)
-            self.assertEqual(process.wait(60 * FACTOR), -number)
+            self.assertEqual(process.wait(180 * FACTOR), -number)
 
 
 class Stops(Case):
@@ -267,7 +267,7 @@ class Stops(Case):
         os.kill(pid, signal.SIGSTOP)
         self.states("T", pid)
         os.kill(pid, signal.SIGKILL)
-        self.assertEqual(process.wait(60 * FACTOR), -signal.SIGKILL)
+        self.assertEqual(process.wait(180 * FACTOR), -signal.SIGKILL)
 
     def test_killed_while_stopped(self):
         process, pid = self.started()
@@ -275,7 +275,7 @@ class Stops(Case):
         self.states("T", pid, process.pid)
         os.kill(pid, signal.SIGKILL)
         os.killpg(process.pid, signal.SIGCONT)
-        self.assertEqual(process.wait(60 * FACTOR), -signal.SIGKILL)
+        self.assertEqual(process.wait(180 * FACTOR), -signal.SIGKILL)
 
     def test_quick(self):
         """Stopped and continued faster than the launcher reacts: it never stays stopped."""
@@ -307,7 +307,7 @@ class Leftovers(Case):
         pids = self.noted(6)
         for target in process.pid, pids[0]:
             libc.sigqueue(target, int(signal.SIGTERM), ctypes.c_void_p(MEMBERS_VALUE))
-        self.assertEqual(process.wait(60 * FACTOR), -signal.SIGTERM)
+        self.assertEqual(process.wait(180 * FACTOR), -signal.SIGTERM)
         self.assertEqual(process.stderr.read(), "expired\n")
         self.assertEqual(len([pid for pid in pids if state(pid)]), 5)
 
@@ -352,7 +352,7 @@ print([other.pid for other in others if other.poll() is not None])
 """
         inner = ["unshare", "--pid", "--fork", "--kill-child", *python(text)]
         outer = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *inner]
-        done = subprocess.run(outer, capture_output=True, text=True, timeout=60 * FACTOR,
+        done = subprocess.run(outer, capture_output=True, text=True, timeout=180 * FACTOR,
                               check=False)
         self.assertEqual((done.stdout, done.stderr), ("[]\n", ""))
 
@@ -394,7 +394,7 @@ open({self.pids!r}, "w").write(f"asked {{asked}}")
         time.sleep(0.2)
         self.assertIsNone(process.poll())
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(60 * FACTOR), 4)
+        self.assertEqual(process.wait(180 * FACTOR), 4)
         self.assertEqual([pid for pid in pids if state(pid)], [])
 
     def test_children_of_the_caller(self):
@@ -403,7 +403,7 @@ open({self.pids!r}, "w").write(f"asked {{asked}}")
         script = f'sleep 1000 & echo $! >{self.pids}; exec {LAUNCHER} kill 0 0 "$@"'
         process = subprocess.Popen(["sh", "-c", script, "sh", "sh", "-c", "sleep 1000 & sleep 0.2"])
         own = self.noted(1)[0]
-        self.assertEqual(process.wait(60 * FACTOR), 0)
+        self.assertEqual(process.wait(180 * FACTOR), 0)
         self.assertEqual(state(own), "S")
         os.kill(own, signal.SIGKILL)
 

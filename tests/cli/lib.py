@@ -48,7 +48,7 @@ def chronos(*words, mount=None, env=None, user=None, stdout=subprocess.PIPE):
         user=user,
         group=user,
         extra_groups=None if user is None else [],
-        timeout=60,
+        timeout=180,
     )
     out = done.stdout.decode(errors="surrogateescape") if done.stdout is not None else ""
     return Result(done.returncode, out, done.stderr.decode())
@@ -69,7 +69,7 @@ def on_terminal(*words, **env):
             break
         text += piece
     os.close(ours)
-    code = process.wait(timeout=60)
+    code = process.wait(timeout=180)
     return Result(code, text.decode().replace("\r\n", "\n"), "")
 
 
@@ -135,6 +135,7 @@ class Tree:
             "created": "2026-11-21T14:32:10+00:00",
             "device": f"gpu{device}",
             "fraction": "0.5",
+            "share": "50",
             "memory_limit": str(5120 << 20),
             "memory_used": str((12 << 20) - 1),
             "memory_peak": str(40 << 20),

@@ -56,12 +56,12 @@ class Mount:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=180)
 
     def kill(self):
         """Kills worker and supervisor at once, without a chance to unmount."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=180)
 
 
 def end(process):
@@ -151,7 +151,7 @@ class Commands(Case):
         self.assertIn("  At the end: term, kill after 60 seconds\n", shown)
         self.assertNotIn("Warning", shown)
         for option, word, sentence in (
-                ("--on-expiry", "suspend", "\"suspend\" is not a value of on_expiry"),
+                ("--on-expiry", "stop", "\"stop\" is not a value of on_expiry"),
                 ("--grace", "soon", "\"soon\" is not a duration"),
                 ("--grace", "301", "A grace of 5m1s is too long; at most 5m is allowed."),
                 ("--warn", "5:KILL", "\"KILL\" cannot be a warning signal")):
@@ -501,7 +501,7 @@ class Commands(Case):
         self.create("1", "0.5", "3600")  # of no interest
         self.answer("release", one, user=ALICE)
         self.assertEqual(kind(), ["released", one])
-        self.assertEqual(process.wait(timeout=60), 0)
+        self.assertEqual(process.wait(timeout=180), 0)
         self.assertEqual(process.stdout.read(), "")
 
     def test_follow_sleeps(self):

@@ -98,7 +98,7 @@ class Fish(Shell, unittest.TestCase):
         done = subprocess.run(
             ["fish", "--no-config", "-c", f"source {FILES}/chronos.fish; complete -C $argv[1]",
              f"chronos {line}"],
-            env=self.env, user=self.user, capture_output=True, text=True, timeout=60)
+            env=self.env, user=self.user, capture_output=True, text=True, timeout=180)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return sorted(row.split("\t")[0] for row in done.stdout.splitlines())
 
@@ -118,7 +118,7 @@ class Zsh(Shell, unittest.TestCase):
         """
 
     def wait(self, ours, word):
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while time.monotonic() < until:
             if select.select([ours], [], [], 0.05)[0]:
                 os.read(ours, 65536)

@@ -144,7 +144,7 @@ class Watch(Case):
         while "No active partitions.\n" not in (shown := frame()):
             self.assertIn("1m 01s", shown)
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=60), -signal.SIGINT)
+        self.assertEqual(process.wait(timeout=180), -signal.SIGINT)
 
     def test_size(self):
         """Nothing scrolls or wraps."""
@@ -162,7 +162,7 @@ class Watch(Case):
         process, frame = self.start("stats", "0", "--watch")
         frame()
         shutil.rmtree(self.tree.at("gpu0"))
-        self.assertEqual(process.wait(timeout=60), 4)
+        self.assertEqual(process.wait(timeout=180), 4)
 
     def test_no_terminal(self):
         sentence = ("--watch needs a terminal; in a pipe, use chronos events --follow."
@@ -203,7 +203,7 @@ class Follow(Case):
         self.tree.put("events", self.line(3), self.line(4), self.line(6))
         self.assertEqual([read(), read()], [self.line(4), self.line(6)])
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=60), -signal.SIGINT)
+        self.assertEqual(process.wait(timeout=180), -signal.SIGINT)
         self.assertEqual((process.stdout.read(), process.stderr.read()), ("", ""))
 
     def test_one_partition_until_it_ends(self):
@@ -220,7 +220,7 @@ class Follow(Case):
             ):
                 file.write(line + "\n")
         self.assertEqual(process.stdout.readline(), self.line(5, "expired") + "\n")
-        self.assertEqual(process.wait(timeout=60), 0)
+        self.assertEqual(process.wait(timeout=180), 0)
         self.assertEqual((process.stdout.read(), process.stderr.read()), ("", ""))
 
     def test_reader_that_went_away(self):
@@ -234,7 +234,7 @@ class Follow(Case):
             process.stdout.close()
             if event:
                 self.tree.put("events", self.line(1), self.line(2))
-            code = process.wait(timeout=60)
+            code = process.wait(timeout=180)
             self.assertEqual(code, 1 if ignored else -signal.SIGPIPE)
             self.assertEqual(process.stderr.read(), "")
 

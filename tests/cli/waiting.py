@@ -42,7 +42,7 @@ class Waiting(Case):
         self.tree.put("gpu0/p1/state", state)
 
     def ends(self, process, code, out="", err=""):
-        found_out, found_err = process.communicate(timeout=60)
+        found_out, found_err = process.communicate(timeout=180)
         self.assertEqual((process.returncode, found_out, found_err), (code, out, err))
 
     def gone(self):

@@ -41,7 +41,7 @@ def own_specs():
 
 def chronos(mount, *words, user=lib.root, **more):
     """Returns (exit status, stdout, stderr) of the command."""
-    done = subprocess.run([CHRONOS, *words], text=True, check=False, timeout=60 * lib.FACTOR,
+    done = subprocess.run([CHRONOS, *words], text=True, check=False, timeout=180 * lib.FACTOR,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=dict(os.environ, CHRONOS_MOUNT=mount.dir),
                           preexec_fn=user.become if user.uid else None,
@@ -92,15 +92,17 @@ class Podman:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd='/',
             preexec_fn=self.user.become if self.user.uid else None)
 
-    def begin(self, *words, options=(), image=None):
-        """Starts a program in a container, made of this machine's /usr or of an image."""
-        of = [image] if image else ['-v', '/usr:/usr:ro', '-v', '/etc/ld.so.cache:/etc/ld.so.cache',
-                                    '--rootfs', self.rootfs]
+    def begin(self, *words, options=(), image=None, rootfs=None):
+        """Starts a program in a container, of an image or a directory, else of this machine's
+        /usr."""
+        ours = ['-v', '/usr:/usr:ro', '-v', '/etc/ld.so.cache:/etc/ld.so.cache']
+        of = [image] if image else ['--rootfs', rootfs] if rootfs else [
+            *ours, '--rootfs', self.rootfs]
         return self.start('run', '--rm', *self.options, *options, *of, *words)
 
     def finish(self, process):
         """Returns (exit status, stdout, stderr but podman's warnings)."""
-        out, err = process.communicate(timeout=60 * lib.FACTOR)
+        out, err = process.communicate(timeout=180 * lib.FACTOR)
         return process.returncode, out, '\n'.join(
             line for line in err.splitlines() if 'level=warning' not in line)
 
@@ -108,7 +110,13 @@ class Podman:
         return self.finish(self.start(*words))
 
     def run(self, *words, **more):
-        return self.finish(self.begin(*words, **more))
+        """Again if nothing was printed: podman 4.3 can lose the output of a program that ends at
+        once."""
+        for _ in range(3):
+            done = self.finish(self.begin(*words, **more))
+            if done != (0, '', ''):
+                break
+        return done
 
     def probe(self):
         """Without CAP_SYS_RESOURCE crun makes no cgroup that limits devices."""

@@ -5,6 +5,7 @@ of the partition and get no more."""
 import os
 import re
 import shutil
+import subprocess
 
 import engines
 import lib
@@ -43,8 +44,8 @@ def opencl():
         for box in boxes():
             name = box.user.call(mount.ask, '0.25 600')
             limit = mount.read('gpu0', name, 'memory_limit')
-            code, out, err = box.run('clinfo', options=[*device(name), *options,
-                                                        *at(os.path.dirname(icd['OCL_ICD_VENDORS']))])
+            place = os.path.dirname(icd['OCL_ICD_VENDORS'])
+            code, out, err = box.run('clinfo', options=[*device(name), *options, *at(place)])
             equal(code, 0, box.user.name, err)
             equal(re.findall(r'Global memory size +(\d+)', out), [limit], box.user.name, err)
             mount.release_all()
@@ -73,6 +74,26 @@ def cuda():
             code, out, err = box.run('sh', '-c', 'echo $CUDA_VISIBLE_DEVICES', options=device(name))
             equal((code, out, err), (0, UUIDS[0] + '\n', ''))
             mount.release_all()
+            musl(mount, box)
+
+
+def musl(mount, box):
+    """An image with another C library: its programs start, belong and charge. The libraries that
+    limit CUDA and OpenCL are not for them, as the drivers are not."""
+    loader = f'/lib/ld-musl-{os.uname().machine}.so.1'
+    if not shutil.which('musl-gcc') or not os.path.exists(loader):
+        print('no program of another C library: musl-tools is not installed')
+        return
+    rootfs, name = os.path.join(box.home, 'musl'), box.user.call(mount.ask, '1G 600')
+    for directory in 'lib', 'dev', 'proc', 'sys', 'etc', 'tmp', 'run':
+        os.makedirs(os.path.join(rootfs, directory))
+    shutil.copy(os.path.realpath(loader), rootfs + loader)
+    subprocess.run(['musl-gcc', '-o', rootfs + '/hello',
+                    os.path.join(os.path.dirname(__file__), 'hello.c')], check=True)
+    subprocess.run(['chown', '-R', f'{box.user.uid}:{box.user.gid}', rootfs], check=True)
+    code, out, err = box.run('/hello', options=device(name), rootfs=rootfs)
+    equal((code, out), (0, 'none 6 4096\n'), err)
+    mount.release_all()
 
 
 def main():

@@ -65,7 +65,7 @@ class Tree(lib.Mount):
             subprocess.run(['umount', '-l', self.dir], check=True)
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait(60 * lib.FACTOR)
+        self.process.wait(180 * lib.FACTOR)
 
 
 def missing(commands):

@@ -15,7 +15,7 @@ import lib
 
 MARK = '\036'  # around the exit status, in the prompt
 END = re.compile(MARK + r'(\d+)' + MARK)
-SECONDS = 60 * lib.FACTOR  # for one command
+SECONDS = 180 * lib.FACTOR  # for one command
 
 
 class Shell:

@@ -171,7 +171,7 @@ START_TEST(no_room)
     uint64_t other = grant(engine, SECONDS(150), &bob, 0, "0.5 100");
     engine_events_free(engine_take_events(engine));
     refused(resume(160, id, 50, false), REFUSED_NO_SPACE,
-            "gpu0 has room for p1 from T250; add the word queue");
+            "p1 has room on gpu0 from T250; add the word queue");
     is(id, PARTITION_SUSPENDED, SUSPEND_AWAY);
     ck_assert_int_eq(resume(160, id, 50, true), 0);
     ck_assert_int_eq(one_event(EVENT_RESUMING)->waiting_after.promised_ns, SECONDS(250));
@@ -379,6 +379,143 @@ START_TEST(restored)
 }
 END_TEST
 
+/* -- at random ----------------------------------------------------------------------------------
+ */
+
+#define WALK_STEPS 4000
+#define WALK_MOST  24
+
+static unsigned seed;
+
+static unsigned any(unsigned below)
+{
+    return (unsigned)rand_r(&seed) % below;
+}
+
+/* What is held at a moment, added up one by one. */
+static uint64_t held_at(int64_t at_ns)
+{
+    const struct partition *p;
+    uint64_t bytes = 0;
+
+    for (uint64_t id = 0; (p = engine_next(engine, id)); id = p->id)
+        if (partition_holds(p) && p->start_ns <= at_ns && at_ns < p->end_ns)
+            bytes += p->shares[0].memory_bytes;
+    return bytes;
+}
+
+/* Nothing holds more than there is, and what is suspended holds nothing. */
+static void all_is_well(int64_t now_ns)
+{
+    const struct partition *p;
+
+    for (uint64_t id = 0; (p = engine_next(engine, id)); id = p->id) {
+        ck_assert(ending_is_sound(p));
+        ck_assert_int_gt(p->end_ns, now_ns);
+        ck_assert_int_eq(p->state == PARTITION_PENDING, engine_waiting(engine, p->id) != NULL);
+        if (p->start_ns < now_ns)
+            continue;
+        ck_assert_uint_eq(engine_promised(engine, 0, p->start_ns), held_at(p->start_ns));
+        ck_assert_uint_le(held_at(p->start_ns), 100 * GIB);
+    }
+    ck_assert_uint_eq(engine_promised(engine, 0, now_ns), held_at(now_ns));
+    ck_assert_uint_le(held_at(now_ns), 100 * GIB);
+}
+
+/* One of those that there are; NULL: there is none. */
+static const struct partition *one_of_them(void)
+{
+    const struct partition *p, *found = NULL;
+    unsigned count = 0;
+
+    for (uint64_t id = 0; (p = engine_next(engine, id)); id = p->id)
+        if (any(++count) == 0)
+            found = p;
+    return found;
+}
+
+static void do_one(int64_t now_ns)
+{
+    const struct partition *p = one_of_them();
+    const struct call *call = CALL(now_ns, &admin, &why);
+    uint64_t id = p ? p->id : 0, made = 0;
+    char text[80];
+
+    switch (p ? any(10) : 0) {
+    case 0:
+        snprintf(text, sizeof(text), "%u%% %u%s", 10 + any(60), 1 + any(50),
+                 any(3) ? " on_expiry=suspend" : "");
+        if (engine_count(engine) < WALK_MOST)
+            enqueue(now_ns, any(2) ? 1000 : 0, 0, text,
+                    (struct creation_terms){.waits = any(2), .priority = any(2) + 1}, &made);
+        break;
+    case 1:
+        engine_suspend(engine, call, id);
+        break;
+    case 2:
+        engine_suspend_measured(engine, now_ns, id, any(5) * GIB, any(3));
+        break;
+    case 3:
+    case 4:
+        engine_suspended(engine, now_ns, id, NS_PER_SECOND);
+        break;
+    case 5:
+        engine_resume(engine, call, id, SECONDS(1 + any(50)), any(2));
+        break;
+    case 6:
+        engine_resumed(engine, now_ns, id, NS_PER_SECOND);
+        break;
+    case 7:
+        engine_resume_failed(engine, now_ns, id, "");
+        break;
+    case 8:
+        if (any(4) == 0)
+            engine_suspend_end(engine, now_ns, id, ON_EXPIRY_TERM);
+        break;
+    default:
+        if (any(4) == 0)
+            engine_release(engine, call, id);
+    }
+}
+
+static size_t copy_all(struct partition *all)
+{
+    const struct partition *p;
+    size_t count = 0;
+
+    for (uint64_t id = 0; (p = engine_next(engine, id)); id = p->id)
+        all[count++] = *p;
+    return count;
+}
+
+START_TEST(at_random)
+{
+    static struct partition before[WALK_MOST + 1], after[WALK_MOST + 1];
+
+    seed = (unsigned)_i + 1;
+    begin();
+    set("config/suspend_keep", "60");
+    engine_events_free(engine_take_events(engine));
+    for (int step = 0; step < WALK_STEPS; step++) {
+        int64_t now_ns = SECONDS(step / 2);
+
+        ck_assert_int_eq(engine_advance(engine, now_ns), 0);
+        engine_events_free(engine_take_events(engine));
+        size_t count = copy_all(before);
+        do_one(now_ns);
+        struct engine_event *events = engine_take_events(engine);
+        if (any(5) == 0) {
+            ck_assert_int_eq(engine_revert(engine, events), 0);
+            ck_assert_uint_eq(copy_all(after), count);
+            ck_assert_int_eq(memcmp(before, after, count * sizeof(before[0])), 0);
+        }
+        engine_events_free(events);
+        ck_assert_int_eq(engine_advance(engine, now_ns), 0);
+        all_is_well(now_ns);
+    }
+}
+END_TEST
+
 static void stop(void)
 {
     engine = engine_free(engine);
@@ -386,6 +523,20 @@ static void stop(void)
 
 int main(void)
 {
-    return check_main("suspend", NULL, stop, its_memory_is_free_at_its_end, stages, ends, no_room,
-                      asked_for, hours, taken_back, not_low, not_preempted, restored);
+    const TTest *const tests[] = {its_memory_is_free_at_its_end,
+                                  stages,
+                                  ends,
+                                  no_room,
+                                  asked_for,
+                                  hours,
+                                  taken_back,
+                                  not_low,
+                                  not_preempted,
+                                  restored};
+    TCase *all = check_case("suspend", NULL, stop);
+
+    tcase_add_loop_test(all, at_random, 0, 10);
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_test(all, tests[i]);
+    return check_run("suspend", all);
 }

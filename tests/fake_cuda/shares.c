@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sharing with other processes and devices: handles that nobody opens; see fake.h. */
+/* Sharing with other processes and devices: handles that lead nowhere; see fake.h. */
 #include "fake.h"
 
 #include <string.h>

@@ -62,7 +62,7 @@ def run(mount, faults, at, words):
     """Returns the finished command, and how many calls it made."""
     faults.begin(ALL, at=at)
     done = subprocess.run([CHRONOS, *words], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=60, check=False,
+                          text=True, timeout=180, check=False,
                           env=dict(os.environ, FAULTS=faults.path, CHRONOS_MOUNT=mount.dir))
     return done, faults.end()[0]
 

@@ -27,7 +27,7 @@ class Daemon:
     def start(self, at):
         """Returns what it said, its exit status, and how many calls it made."""
         self.faults.begin(MEMORY | DESCRIPTORS | PROCESSES | WRITES, at=at)
-        done = subprocess.run(self.words, capture_output=True, text=True, timeout=60 * lib.FACTOR,
+        done = subprocess.run(self.words, capture_output=True, text=True, timeout=180 * lib.FACTOR,
                               env=dict(os.environ, FAULTS=self.faults.path), check=False)
         return done.stderr, done.returncode, self.faults.end()[0]
 

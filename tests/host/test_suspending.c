@@ -128,6 +128,7 @@ static void step(void)
 static void run_for(int64_t seconds)
 {
     const int64_t until_ns = now_ns + seconds * S;
+    step();
     for (int i = 0; i < 10000; i++) {
         struct pollfd fds[SUSPEND_RUNNING_MAX];
         int64_t next_ns = suspend_next_ns(&suspensions, now_ns);
@@ -185,7 +186,7 @@ START_TEST(out_and_back)
     leave(1, 7); /* and again */
     ends_as(1, SUSPEND_DONE, "");
     ck_assert(suspend_drop(&suspensions, 1));
-    leave(2, 7); /* nobody is in it */
+    leave(2, 7); /* it is empty */
     ends_as(2, SUSPEND_FAILED, "");
     ck_assert_str_eq(last(2)->why, "");
 }
@@ -343,6 +344,23 @@ START_TEST(coming_and_going)
 }
 END_TEST
 
+/* One that is killed closes its files, and does not answer, before it is gone. */
+START_TEST(killed_just_now)
+{
+    pid_t pid = member(1, GIB), dying = member(1, GIB);
+    bookings_close(bookings, 1, dying);
+    leave(1, 7);
+    for (int i = 0; i < 4; i++) {
+        step();
+        now_ns += S / 10;
+    }
+    ck_assert_uint_eq(device.calls[CHECKPOINT_LOCK], 0);
+    proctrack_fake_end(proctrack, dying, false);
+    ends_as(1, SUSPEND_DONE, "");
+    is_in(pid, CHECKPOINT_SAVED, true);
+}
+END_TEST
+
 /* -- coming back --------------------------------------------------------------------------------
  */
 
@@ -367,7 +385,7 @@ START_TEST(waits_for_room)
 }
 END_TEST
 
-/* Somebody takes the room between the question and the restore. */
+/* The room is taken between the question and the restore. */
 START_TEST(room_that_goes)
 {
     pid_t pid = member(1, 10 * GIB);
@@ -481,13 +499,27 @@ START_TEST(nothing_left)
     run_for(130);
     ck_assert_int_eq(last(1)->outcome, SUSPEND_EMPTY);
     proctrack_freeze(proctrack, 1, false); /* it has ended, and another test begins */
-    /* Thawed by somebody while no daemon was there: frozen again, before it runs on. */
+    /* Thawed while no daemon was there: frozen again, before it runs on. */
     pid = member(1, GIB);
     leave(1, 7);
     ends_as(1, SUSPEND_DONE, "");
     proctrack_freeze(proctrack, 1, false);
     restore(SUSPEND_AWAY, true, false);
     is_in(pid, CHECKPOINT_SAVED, true);
+}
+END_TEST
+
+/* Without cgroups, which were there before, nothing is concluded from there being no processes. */
+START_TEST(no_cgroups_any_more)
+{
+    suspensions.start.impossible = "Not here.";
+    restore(SUSPEND_AWAY, false, false);
+    run_for(200);
+    ck_assert_uint_eq(report_count, 0);
+    restore(SUSPEND_RETURNING, false, false);
+    ends_as(1, SUSPEND_NO_ROOM, "");
+    restore(SUSPEND_LEAVING, false, false);
+    ends_as(1, SUSPEND_FAILED, "Not here.");
 }
 END_TEST
 
@@ -514,10 +546,25 @@ START_TEST(turns)
 }
 END_TEST
 
+/* Those that have nothing to suspend take no turns of others. */
+START_TEST(empty_ones)
+{
+    for (uint64_t id = 1; id <= 100; id++)
+        leave(id, (uint32_t)id % 3);
+    member(101, GIB);
+    leave(101, 7);
+    run_for(1);
+    for (uint64_t id = 1; id <= 100; id++)
+        ck_assert_int_eq(last(id)->outcome, SUSPEND_FAILED);
+    ck_assert_int_eq(last(101)->outcome, SUSPEND_DONE);
+}
+END_TEST
+
 int main(void)
 {
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
                       refused_before_anything_is_locked, bounded, undone, undone_with_room_only,
-                      coming_and_going, waits_for_room, room_that_goes, lost,
-                      over_while_coming_back, taken_up, nothing_left, turns);
+                      coming_and_going, killed_just_now, waits_for_room, room_that_goes, lost,
+                      over_while_coming_back, taken_up, nothing_left, no_cgroups_any_more, turns,
+                      empty_ones);
 }

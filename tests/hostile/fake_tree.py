@@ -96,7 +96,7 @@ def chronos(*words, user=root, environment=None, before=()):
     """Runs the command as a user. It must not hang: returns (status, output, errors)."""
     env = {'PATH': os.environ['PATH'], **(environment or {})}
     done = subprocess.run([*before, CHRONOS, *words], stdin=subprocess.DEVNULL, env=env,
-                          capture_output=True, text=True, check=False, timeout=60 * lib.FACTOR,
+                          capture_output=True, text=True, check=False, timeout=180 * lib.FACTOR,
                           preexec_fn=user.become if user.uid else None)
     return done.returncode, done.stdout, done.stderr
 
@@ -107,7 +107,7 @@ def python(code, user=root):
             '\nexcept chronos.ChronosError as error:\n    sys.exit(str(error))')
     done = subprocess.run([os.environ['PYTHON3'], '-c', code], stdin=subprocess.DEVNULL,
                           env={'PYTHONPATH': PYTHON, 'PATH': os.environ['PATH']},
-                          capture_output=True, text=True, check=False, timeout=60 * lib.FACTOR,
+                          capture_output=True, text=True, check=False, timeout=180 * lib.FACTOR,
                           preexec_fn=user.become if user.uid else None)
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 

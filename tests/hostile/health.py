@@ -15,7 +15,7 @@ CHRONOS = os.environ['CHRONOS']
 
 def health():
     done = subprocess.run([CHRONOS, 'health', '--timeout', '40'], capture_output=True, text=True,
-                          timeout=50, check=False)
+                          timeout=180, check=False)
     return done.returncode, done.stdout
 
 

@@ -22,7 +22,7 @@ def refused(path, word):
 
 def ask_at_once(mount, name):
     """All threads write before any reads. Returns the messages that were not the asker's."""
-    barrier = threading.Barrier(THREADS, timeout=60 * lib.FACTOR)
+    barrier = threading.Barrier(THREADS, timeout=180 * lib.FACTOR)
     wrong = []
 
     def ask(number):

@@ -94,7 +94,7 @@ def members(mount):
     program = subprocess.Popen(['sleep', '1000'])
     equal(caller.call(f'join {name} {program.pid}'), (0, ''))
     equal(caller.call(f'release {name}'), (0, ''))
-    equal(program.wait(60 * lib.FACTOR), -signal.SIGKILL)
+    equal(program.wait(180 * lib.FACTOR), -signal.SIGKILL)
     equal(caller.call('remaining ' + name), (0, ''), 'who left lives on')
     equal(caller.end(), 0)
 

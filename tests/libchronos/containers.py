@@ -24,7 +24,7 @@ NEWER = {'rseq': 334 if platform.machine() == 'x86_64' else 293, 'pidfd_send_sig
 def command(mount, *words, before=(), **more):
     env = {'PATH': os.environ['PATH'], 'CHRONOS_MOUNT': mount.dir, **more}
     done = subprocess.run([*before, CHRONOS, *words], stdin=subprocess.DEVNULL, text=True, env=env,
-                          capture_output=True, check=False, timeout=60 * lib.FACTOR)
+                          capture_output=True, check=False, timeout=180 * lib.FACTOR)
     return done.returncode, done.stdout, done.stderr
 
 

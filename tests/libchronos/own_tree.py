@@ -37,7 +37,7 @@ def main():
     equal(devices(bob), (3, ''))
     equal(devices(lib.root), (3, ''))
     hers.terminate()
-    equal(hers.wait(60), 0)
+    equal(hers.wait(180), 0)
     equal(devices(alice), (3, ''))
     if bound:
         subprocess.run(['umount', '/chronos'], check=True)

@@ -47,7 +47,7 @@ def get(path, **words):
     """Returns the `data` of an answer of Prometheus; None: there is none."""
     url = f'http://127.0.0.1:9090/api/v1/{path}?{urllib.parse.urlencode(words)}'
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=180) as answer:
             return json.load(answer)['data']
     except urllib.error.HTTPError as error:
         check(error.code == 503, words, error.read())  # it is starting

@@ -57,7 +57,7 @@ class Done:
 
 
 def finish(process, text=None):
-    out, err = process.communicate(text, timeout=60 * FACTOR)
+    out, err = process.communicate(text, timeout=180 * FACTOR)
     return Done(process.returncode, out, err)
 
 

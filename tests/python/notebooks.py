@@ -20,12 +20,12 @@ CLIENT = """
     def begin():
         client = manager.client()
         client.start_channels()
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=180)
         return client
     def say(code):
         asked = client.execute(code)
         while True:
-            message = client.get_iopub_msg(timeout=60)
+            message = client.get_iopub_msg(timeout=180)
             if message["parent_header"].get("msg_id") != asked:
                 continue
             kind, content = message["header"]["msg_type"], message["content"]
@@ -74,7 +74,7 @@ class Notebooks(inside.Case):
             asked = client.execute("import time; time.sleep(100)")
             time.sleep(1)
             manager.interrupt_kernel()
-            while (reply := client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != asked:
+            while (reply := client.get_shell_msg(timeout=180))["parent_header"]["msg_id"] != asked:
                 pass
             print(reply["content"]["ename"])
             time.sleep(0.5)  # what was asked in the same moment is dropped with it

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Slurm cluster on this machine: a controller, nodes in network namespaces of their own, each with
-a tree of its own that it sees on the same directory, and munge with a key of its own. Everything is
-in $T and ends with the case."""
+"""A Slurm cluster on this machine: a controller, nodes in network namespaces of their own, each
+with a tree of its own that it sees on the same directory, and munge with a key of its own.
+Everything is in $T and ends with the case."""
 import contextlib
 import ctypes
 import glob
@@ -56,13 +56,18 @@ KillWait=2
 MinJobAge=300
 JobRequeue=1
 PlugStackConfig={T}/etc/plugstack.conf
-PrologFlags=Alloc
 PrologEpilogTimeout=60
-GresTypes=chronos
-JobSubmitPlugins=lua
+{page}
 NodeName=n[1-{nodes}] NodeAddr={net}.[1-{nodes}] CPUs=400 Gres=chronos:{gres} State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 '''
+
+
+def page(name):
+    """The lines of a file of configuration as docs/slurm.md shows them, but those of nodes."""
+    text = lib.read(os.path.join(SCRIPTS, '../../docs/slurm.md'))
+    found = re.search(rf'```ini\n# {re.escape(name)}\n(.*?)```', text, re.S)[1]
+    return ''.join(line for line in found.splitlines(True) if not line.startswith('NodeName='))
 
 
 def run(*words, **options):
@@ -122,20 +127,23 @@ class Node:
     def state_of(self):
         return self.cluster.ask('sinfo', '-h', '-N', '-n', self.name, '-o', '%t')
 
-    def steps(self):
-        """The pids of its slurmstepd, by job."""
+    def processes(self):
+        """{(job, step): pids} of its slurmstepd, and of the tasks that it has not executed yet."""
         found = {}
+        own = os.readlink(f'/proc/{self.keeper.pid}/ns/uts')
         for path in glob.glob('/proc/[0-9]*/cmdline'):
             try:
-                words = lib.read(path).split('\0')
-                mine = os.readlink(os.path.dirname(path) + '/ns/uts') == \
-                    os.readlink(f'/proc/{self.keeper.pid}/ns/uts')
-            except OSError:
+                step = re.fullmatch(r'slurmstepd: \[(\d+)\.(\w+)\]', lib.read(path).split('\0')[0])
+                mine = step and os.readlink(os.path.dirname(path) + '/ns/uts') == own
+            except (OSError, UnicodeDecodeError):
                 continue
-            step = re.fullmatch(r'slurmstepd: \[(\d+)\.(\w+)\]', words[0])
-            if mine and step:
-                found[int(step[1]), step[2]] = int(path.split('/')[2])
+            if mine:
+                found.setdefault((int(step[1]), step[2]), []).append(int(path.split('/')[2]))
         return found
+
+    def steps(self):
+        """The pids of its slurmstepd, by job and step."""
+        return {step: min(pids) for step, pids in self.processes().items()}
 
     def partitions(self):
         """{id: label} of its tree."""
@@ -163,6 +171,8 @@ class Tree(lib.Mount):
 
 
 class Cluster:
+    files = {}  # more files of configuration
+
     def __init__(self, nodes=3, devices='4x80G', plugin='', config=''):
         need()
         self.environment = dict(os.environ, SLURM_CONF=os.path.join(T, 'etc/slurm.conf'))
@@ -176,16 +186,17 @@ class Cluster:
         run('ip', 'link', 'set', 'trial', 'up')
         cards = sum(int(part.split('x')[0]) for part in devices.split(','))
         # The last word of a setting counts.
-        base = CONFIG.format(T=T, net=NET, nodes=nodes, gres=100 * cards)
+        base = CONFIG.format(T=T, net=NET, nodes=nodes, gres=100 * cards, page=page('slurm.conf'))
         for line in config.splitlines():
             base = re.sub('(?m)^' + line.split('=')[0] + '=.*\n', '', base)
             base += line + '\n' if not line.endswith('=') else ''
         self.put('slurm.conf', base)
-        self.put('plugstack.conf', '' if plugin is None else
-                 f'required {PLUGIN} mount={TREE} state={T}/state {plugin}\n')
+        self.plug(plugin)
         shutil.copy(os.path.join(SCRIPTS, 'job_submit_chronos.lua'),
                     os.path.join(T, 'etc/job_submit.lua'))
-        self.put('gres.conf', 'Name=chronos Flags=CountOnly\n')
+        self.put('gres.conf', page('gres.conf'))
+        for name, text in self.files.items():
+            self.put(name, text)
         self.processes = []
         self.munge()
         self.controller = None
@@ -199,6 +210,11 @@ class Cluster:
     def put(self, name, text):
         with open(os.path.join(T, 'etc', name), 'w', encoding='ascii') as file:
             file.write(text)
+
+    def plug(self, words):
+        """Sets the words behind the plugin: read for each job. None: no plugin."""
+        self.put('plugstack.conf', '' if words is None else
+                 f'required {PLUGIN} mount={TREE} state={T}/state {words}\n')
 
     def munge(self):
         place = os.path.join(T, 'munge')
@@ -222,6 +238,20 @@ class Cluster:
                 raise RuntimeError('slurmctld ended: ' + lib.read(f'{T}/slurmctld.log')[-2000:])
             return self.call('scontrol', 'ping').returncode == 0
         check(wait_for(answers, 30), 'slurmctld does not answer')
+
+    def is_saved(self):
+        """Waits until the controller has saved what it knows now: it forgets the rest when it is
+        killed."""
+        began = time.time()
+
+        def saved():
+            for job in self.jobs():
+                self.call('scontrol', 'update', f'JobId={job}', 'Comment=save')
+                break
+            with contextlib.suppress(OSError):
+                return os.stat(f'{T}/ctl/job_state').st_mtime > began
+            return False
+        return check(wait_for(saved, 60), 'slurmctld does not save its state')
 
     def kill_controller(self):
         self.controller.kill()

@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Daemons of a cluster that are killed while jobs have parts of GPUs: the jobs go on, and what they
 had is released."""
-import contextlib
 import os
 import signal
-import time
 
 import lib
 from cluster import T, Cluster
@@ -56,14 +54,7 @@ def main():
     cluster.clean()
 
     job = Job(cluster, node)
-
-    def is_saved():  # else Slurm forgets it
-        cluster.call('scontrol', 'update', f'JobId={job.number}', 'Comment=save')
-        with contextlib.suppress(OSError):
-            return os.stat(f'{T}/ctl/job_state').st_mtime > started
-        return False
-    started = time.time()
-    check(wait_for(is_saved, 60), 'slurmctld does not save its state')
+    cluster.is_saved()
     cluster.kill_controller()
     cluster.start_controller()
     check(wait_for(lambda: cluster.state(job.number) == 'RUNNING', 60))

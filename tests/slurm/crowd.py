@@ -10,6 +10,7 @@ import time
 import lib
 from cluster import Cluster
 from lib import GIB, alice, bob, carol, check, equal, wait_for
+from waits import waits
 
 LONG = bool(os.environ.get('CHRONOS_LONG'))
 JOBS = 200 if LONG else 50
@@ -53,15 +54,20 @@ def trouble(cluster, random_):
     elif what == 'worker':
         node.tree.kill_worker()
     else:
-        time.sleep(6)  # it must have saved its state, or it forgets jobs
+        # With what it has not saved it would run jobs again that have ended, and drain nodes.
+        cluster.call('scontrol', 'update', 'PartitionName=all', 'State=DOWN')
+        check(wait_for(lambda: cluster.node_states() == {'idle'}, 60))
+        cluster.is_saved()
         cluster.kill_controller()
         cluster.start_controller()
+        cluster.call('scontrol', 'update', 'PartitionName=all', 'State=UP')
     return what
 
 
 def main():
     random_ = random.Random(15)
     cluster = Cluster(devices='2x80G', plugin='queue')
+    waits(cluster, cluster.nodes[0])
     users = (alice, bob, carol)
     jobs, killed = [], []
     for i in range(JOBS):

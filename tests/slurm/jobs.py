@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of a Slurm cluster with parts of GPUs: what they get, what they are told, how they end, and
-what users can do about it."""
+"""Jobs of a Slurm cluster with parts of GPUs: what they get, what their users read, how they end,
+and what users can do about it."""
 import glob
 import os
 
@@ -49,8 +49,8 @@ def variables(cluster):
 def values(cluster):
     """What is not an amount never becomes a job, whatever it looks like."""
     before = max(cluster.jobs())
-    for amount in ('user=root', '0.5 3600 user=root', '0.5\nuser=0', '0.5\tqueue', 'nan', '1e-1', '',
-                   '-1', '0.5x', '$(id)', ';id', '20GB', '0', '0.0', '1.5', '200%', '101', '.',
+    for amount in ('user=root', '0.5 3600 user=root', '0.5\nuser=0', '0.5\tqueue', 'nan', '1e-1',
+                   '', '-1', '0.5x', '$(id)', ';id', '20GB', '0', '0.0', '1.5', '200%', '101', '.',
                    '9' * 40, '%', '0.5%%', '20G', 'p1', '../..'):
         done = cluster.call('srun', '-w', 'n1', '--chronos=' + amount, 'true', user=alice)
         check(done.returncode != 0 and 'chronos' in done.stdout, repr(amount), done.stdout)
@@ -189,6 +189,14 @@ def own_partition(cluster):
     open(f'{T}/out/renamed', 'w').close()
     cluster.ends(job, 'COMPLETED')
     check(wait_for(lambda: not node.partitions()), node.partitions())
+    # Mounted over by its owner, with a filesystem that never answers: its end does not look inside.
+    job, name = start(f'{T}/out/covered')
+    never = lib.mount_fuse(node.tree.at('gpu0', name), f'user_id={alice.uid},group_id={alice.gid}')
+    open(f'{T}/out/covered', 'w').close()
+    cluster.ends(job, 'FAILED')
+    check('mounted over' in cluster.output(job), cluster.output(job))
+    check(wait_for(lambda: name not in node.tree.partitions(), 30), 'outlives its job')
+    os.close(never)
     # Handed over by an administrator: later steps are refused, and it stays.
     job, name = start(f'{T}/out/handed')
     os.chown(node.tree.at('partitions', name), bob.uid, bob.gid, follow_symlinks=False)

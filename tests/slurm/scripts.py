@@ -5,7 +5,7 @@ import os
 import re
 
 import lib
-from cluster import SCRIPTS, T, TREE, Cluster, run
+from cluster import SCRIPTS, T, TREE, Cluster, page, run
 from lib import alice, bob, check, equal, wait_for
 
 
@@ -18,8 +18,8 @@ def install():
         with open(os.path.join(T, name), 'w', encoding='ascii') as file:
             file.write(text)
         os.chmod(os.path.join(T, name), 0o755)
-    return '\n'.join((f'Prolog={T}/prolog.sh', f'TaskProlog={T}/task_prolog.sh',
-                      f'Epilog={T}/epilog.sh', 'JobSubmitPlugins='))
+    lines = page('slurm.conf, without the plugin').replace('/usr/share/chronosfs/slurm', T)
+    return lines + 'JobSubmitPlugins='
 
 
 def main():

@@ -82,7 +82,6 @@ int partition_open(const struct chronos_mount *mount, const struct record *recor
     return r;
 }
 
-/* Release a partition by its number. The kernel refuses another user's mount there (EBUSY). */
 static int release(const struct chronos_mount *mount, const char *id)
 {
     char path[64];
@@ -90,19 +89,32 @@ static int release(const struct chronos_mount *mount, const char *id)
     return unlinkat(mount->root, path, 0) == 0 ? 0 : -errno;
 }
 
+/* Look at the link of a partition, which has the same owner: users can mount over the directory. */
+static int find_link(const struct chronos_mount *mount, const char *id, struct stat *ret_link)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "partitions/%s", id);
+    return fstatat(mount->root, path, ret_link, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+}
+
+bool partition_exists(const struct chronos_mount *mount, const char *id)
+{
+    struct stat link;
+    return !chronos_is_gone(find_link(mount, id, &link));
+}
+
 void partition_release(const struct chronos_mount *mount, const struct record *record, uid_t user)
 {
-    char sentence[MESSAGE_MAX], path[64];
-    if (record->id[0] == '\0')
+    char path[64];
+    struct stat link;
+    if (record->id[0] == '\0' || find_link(mount, record->id, &link))
         return;
-    int fd = partition_open(mount, record, user, sentence, sizeof(sentence));
-    if (fd >= 0) {
+    if (link.st_uid == user) {
         release(mount, record->id);
-    } else if (fd == -EPERM) {
+    } else {
         snprintf(path, sizeof(path), "partitions/%s/name", record->id);
         chronos_write(mount->root, path, "");
     }
-    fd_close(fd);
 }
 
 /* Return the job that a label is for; 0: none. */

@@ -20,6 +20,8 @@ void partition_make(const struct settings *settings, struct record *record, int 
  * caller closes, or -errno and a sentence. */
 int partition_open(const struct chronos_mount *mount, const struct record *record, uid_t user,
                    char *ret_sentence, size_t size);
+/* Return whether there is a partition of this id, of any user. */
+bool partition_exists(const struct chronos_mount *mount, const char *id);
 /* Release the record's partition. One that an administrator gave to another user stays, without
  * the label. */
 void partition_release(const struct chronos_mount *mount, const struct record *record, uid_t user);

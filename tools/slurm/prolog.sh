@@ -23,7 +23,7 @@ line() {
     elif ((units >= 100 && units % 100 == 0)); then
         printf '1 %d gpus=%d' "$left" $((units / 100))
     else
-        echo "Ask for up to 99 of chronos, a part of a GPU in per cent, or for whole GPUs: 100, 200."
+        echo "Ask for 1 to 99 of chronos, per cent of a GPU, or for whole GPUs: 100, 200."
         return
     fi
     echo " user=$SLURM_JOB_UID name=slurm-$SLURM_JOB_ID"

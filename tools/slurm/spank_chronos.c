@@ -196,18 +196,18 @@ int slurm_spank_job_epilog(spank_t spank, int count, char **words)
     return 0;
 }
 
-/* Return whether the record's partition is there. */
+/* Return whether the record's partition may be there, so that none is made in its place. */
 static bool has_partition(void)
 {
     struct chronos_mount mount;
     char sentence[MESSAGE_MAX];
-    if (self.record.id[0] == '\0' ||
-        partition_tree(&self.settings, &mount, sentence, sizeof(sentence)))
+    if (self.record.id[0] == '\0')
         return false;
-    int fd = partition_open(&mount, &self.record, self.user, sentence, sizeof(sentence));
-    fd_close(fd);
+    if (partition_tree(&self.settings, &mount, sentence, sizeof(sentence)))
+        return true; /* the tasks report it */
+    bool there = partition_exists(&mount, self.record.id);
     chronos_mount_close(&mount);
-    return fd >= 0;
+    return there;
 }
 
 /* Make the partition in this daemon, unless that of another step holds it. */

@@ -10,9 +10,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
-/* Wait while the partition is pending: the end of the job ends this process. */
+/* Wait while the partition is pending. Slurm's signals end the wait, but it sends none to a process
+ * with the name of its own daemon: a job that waits under that could not be cancelled, and the node
+ * would be drained for it. */
 static int wait_for_start(int directory, struct message *sentence)
 {
     char state[32];
@@ -24,6 +27,7 @@ static int wait_for_start(int directory, struct message *sentence)
         if (length < 0 || length < 7 || memcmp(state, "pending", 7) != 0)
             break;
         struct pollfd waited = {.fd = fd, .events = POLLPRI};
+        prctl(PR_SET_NAME, "chronos-wait");
         poll(&waited, 1, -1);
     }
     fd_close(fd);

@@ -245,6 +245,16 @@ class Partition:
         text = seconds_text(duration)
         self._write(text if text[0] in "+-" else "+" + text, "remaining")
 
+    def suspend(self) -> None:
+        """Let its programs leave the device and stop, as at its end with on_expiry="suspend",
+        until it is resumed. A program that is in it itself stops with the others."""
+        self._write("0", "remaining")
+
+    def resume(self, duration: Seconds, queue: bool = False) -> None:
+        """Give it a new lease after it was suspended. `queue`: where there is no room now, wait
+        for it; the start is promised."""
+        self._write(seconds_text(duration) + (" queue" if queue else ""), "remaining")
+
     def resize(self, memory: Amount) -> None:
         """Change its share: a fraction such as 0.25, or text such as "25%" or "20G"."""
         self._write(amount_text(memory), "fraction")

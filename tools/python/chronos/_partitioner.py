@@ -136,7 +136,8 @@ class Partitioner:
         duration: seconds, a timedelta, or text such as "1h30m".
         user: whom it is for; administrators only. This program does not join it then.
         name: a label.
-        on_expiry: what happens to its programs at the end: "none", "term" or "kill".
+        on_expiry: what happens to its programs at the end: "none", "term",
+            "kill" or "suspend".
         grace: with "term", the time from SIGTERM to SIGKILL.
         warn: seconds before the end at which its state becomes "expiring", a timedelta, or text,
             with a signal if there is one, such as "300:USR1". Less than the duration.

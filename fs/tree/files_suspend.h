@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a write to `remaining` does to suspended partitions. */
+#ifndef CHRONOS_TREE_FILES_SUSPEND_H
+#define CHRONOS_TREE_FILES_SUSPEND_H
+
+#include "files.h"
+
+/* Suspend the partition. 0, a refusal or -errno. */
+int files_suspend_store(struct tree *tree, struct write *write);
+/* Give one that is suspended a new lease: "1h", or "1h queue" to wait for room. */
+int files_suspend_store_resume(struct tree *tree, struct write *write);
+
+#endif
