@@ -33,6 +33,8 @@ void index_free_entry(struct entry *entry)
         free(entry);
 }
 
+_Static_assert(_Alignof(struct entry) <= _Alignof(void *), "a pool aligns no further");
+
 /* Make room for what few partitions have, if this one has or can have some of it. */
 static int add_extra(struct entry *entry, const struct partition *partition,
                      const struct waiting *waiting)

@@ -72,12 +72,12 @@ struct partition {
     uint32_t state;                    /* enum partition_state */
     uint32_t arrival;                  /* enum partition_arrival */
     uint32_t share_count;              /* requests create one; notes can have none */
+    uint32_t quota_group;              /* gid whose quota it counts for, too; 0: none */
     struct share shares[SHARE_MAX];    /* on distinct devices; listed under the first */
     int64_t start_ns;                  /* first moment of its life */
     int64_t end_ns;                    /* first moment after its life */
     int64_t created_wall_ns;           /* CLOCK_REALTIME when it was requested */
     uint64_t series;                   /* id of the first of its series; 0: it does not repeat */
-    uint32_t quota_group;              /* gid whose quota it counts for, too; 0: none */
     uint64_t hold;                     /* open file whose close ends it; 0 none */
     uint64_t creator_ns;               /* pid namespace of a foreign root that created it; else 0 */
     uint32_t creator_uid;              /* requesting user */
