@@ -17,7 +17,6 @@
 union slot {
     struct pool_block *block; /* of a used one */
     union slot *next;         /* of a free one */
-    max_align_t align;
 };
 
 struct pool_block {

@@ -15,7 +15,7 @@ struct pool {
 };
 
 void pool_init(struct pool *pool, size_t item_bytes);
-/* Take an item, all zero; NULL: out of memory. */
+/* Take an item, all zero, aligned as pointers are; NULL: out of memory. */
 void *pool_take(struct pool *pool);
 /* Give it back; its pool must not have moved. */
 void pool_give(void *item);

@@ -16,6 +16,7 @@ struct offer {
     uint32_t device;
     uint64_t bytes; /* bytes that the request amounts to there */
     uint64_t free;  /* bytes free during the whole requested time */
+    bool lacks;     /* what the request needs beside memory is not free */
 };
 
 uint64_t admission_free(const struct engine *engine, uint32_t device, int64_t from_ns,
@@ -131,10 +132,19 @@ int admission_bytes(const struct engine *engine, const struct call *call, uint32
         return refuse(REFUSED_INVALID, call->why,
                       "The amount is less than one byte of gpu%" PRIu32 "; request more.", device);
     int r = admission_fraction(engine, call, device, bytes);
+    if (!r)
+        r = compute_check_policy(engine, call, request->share);
     if (r)
         return r;
     *ret_bytes = bytes;
     return 0;
+}
+
+/* The share that a request becomes. */
+static struct share share_of(const struct request *request, const struct offer *offer)
+{
+    return (struct share){
+        .device = offer->device, .compute_ppm = request->share, .memory_bytes = offer->bytes};
 }
 
 /* Compute what `device` can offer. Does not check whether the request fits. */
@@ -146,8 +156,10 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
 
     if (r)
         return r;
-    offer.free = admission_free(engine, device, call->now_ns,
-                                timeline_later(call->now_ns, request->duration_ns), 0);
+    int64_t until_ns = timeline_later(call->now_ns, request->duration_ns);
+    const struct share share = share_of(request, &offer);
+    offer.free = admission_free(engine, device, call->now_ns, until_ns, 0);
+    offer.lacks = !compute_fits(engine, &share, NULL, call->now_ns, until_ns);
     *ret_offer = offer;
     return 0;
 }
@@ -157,6 +169,11 @@ static int refuse_space(const struct engine *engine, const struct call *call,
 {
     uint64_t memory = admission_memory(engine, offer->device);
     char when[128];
+    if (offer->bytes <= offer->free) {
+        const struct share share = share_of(request, offer);
+        return compute_check(engine, call, &share, NULL, call->now_ns,
+                             timeline_later(call->now_ns, request->duration_ns));
+    }
     if (offer->bytes > memory)
         return refuse(REFUSED_NO_SPACE, call->why,
                       ADMISSION_NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s.",
@@ -238,9 +255,11 @@ static int choose_device(const struct engine *engine, const struct call *call,
         if (!have_most || freer(engine, &offer, &most))
             most = offer;
         have_most = true;
-        if (offer.bytes <= offer.free)
+        if (offer.bytes <= offer.free && !offer.lacks)
             admission_choose(engine, request, i, offer.free, offer.bytes, &choice);
     }
+    if (have_most && !choice.any && most.bytes <= most.free)
+        return refuse_space(engine, call, request, &most);
     if (have_most && !choice.any)
         return refuse_space_anywhere(engine, call, request, &most);
     if (choice.any)
@@ -272,8 +291,8 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
         r = make_offer(engine, call, device, request, &offer);
     if (r)
         return r;
-    if (offer.bytes > offer.free)
+    if (offer.bytes > offer.free || offer.lacks)
         return refuse_space(engine, call, request, &offer);
-    *ret_share = (struct share){.device = offer.device, .memory_bytes = offer.bytes};
+    *ret_share = share_of(request, &offer);
     return 0;
 }

@@ -90,7 +90,10 @@ static int resize_share(struct engine *engine, const struct call *call,
                           call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
                           partition->end_ns, share->memory_bytes);
     if (bytes <= room)
-        return 0;
+        return compute_check(engine, call, &wanted->shares[index], share,
+                             call->now_ns > partition->start_ns ? call->now_ns
+                                                                : partition->start_ns,
+                             partition->end_ns);
     return refuse(REFUSED_NO_SPACE, call->why,
                   ADMISSION_NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for p%" PRIu64
                                      ", it can have at most %s (%s) until its end%s.",
@@ -198,7 +201,10 @@ static int check_extension(struct engine *engine, const struct call *call,
     }
     if (first)
         return refuse_end(engine, call, partition, &wanted, first, until_ns);
-    return admission_limit(engine, call, &wanted);
+    int r = 0;
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
+        r = compute_check(engine, call, &partition->shares[i], NULL, partition->end_ns, end_ns);
+    return r ? r : admission_limit(engine, call, &wanted);
 }
 
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,

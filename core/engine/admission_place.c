@@ -21,7 +21,7 @@ static int take_named(const struct engine *engine, const struct call *call,
                       struct partition *partition)
 {
     for (uint32_t i = 0; i < partition->share_count; i++) {
-        struct share share = {.device = devices[i]};
+        struct share share = {.device = devices[i], .compute_ppm = request->share};
         uint32_t at = i;
 
         if (share.device >= engine->device_count)
@@ -168,6 +168,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
     if (!devices && creation->device != ENGINE_DEVICE_ANY)
         devices = same;
     partition->share_count = terms->gpus > 1 ? terms->gpus : 1;
+    for (uint32_t i = 0; i < partition->share_count && i < SHARE_MAX; i++)
+        partition->shares[i].compute_ppm = creation->request->share;
     if (!r)
         r = admission_check(engine, call, creation->request->duration_ns);
     if (!r)

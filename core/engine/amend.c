@@ -78,7 +78,7 @@ int engine_set_devices(struct engine *engine, const struct call *call, uint64_t 
         return r;
     struct partition after = entry->partition;
     struct waiting waiting = entry->waiter->record;
-    const struct request request = {.amount = waiting.amount};
+    const struct request request = {.amount = waiting.amount, .share = after.shares[0].compute_ppm};
     if (devices && count != after.share_count)
         return refuse(REFUSED_INVALID, call->why,
                       "Partition p%" PRIu64 " takes %" PRIu32 " devices at once, not %" PRIu32

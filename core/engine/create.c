@@ -150,6 +150,8 @@ static int admit(struct engine *engine, const struct call *call, const struct cr
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = plan_finish(engine, call->now_ns);
+    if (!r && request->share)
+        r = compute_begin(engine);
     if (!r)
         r = accounts_prepare(engine, &partition);
     engine->accounts.unbound = caller->admin;

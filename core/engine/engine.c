@@ -10,6 +10,7 @@
  *                 admission_change.c, of changes
  *   ending.c      how partitions end, and the warning before
  *   expiry.c      ends and warnings that become due
+ *   compute.c     shares of a device's time, and slots; sharing_mode.c, how it is shared
  *   arrival.c     reservations that were not used yet; arrival_use.c, that they are
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
  *   journal.c     events, in order; revert.c undoes them
@@ -28,6 +29,7 @@
 #include "core/base/array.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +93,22 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
     return 0;
 }
 
+/* A setting can be older than the device. */
+int engine_name_device(struct engine *engine, uint32_t index, const char *key)
+{
+    char name[ENGINE_KEY_MAX];
+    int length = snprintf(name, sizeof(name), SHARING_MODE_SETTING "%s", key);
+
+    engine->devices[index].key = key;
+    const char *value = length < (int)sizeof(name) ? engine_setting(engine, name) : NULL;
+    if (!value)
+        return 0;
+    int r = compute_begin(engine);
+    if (!r)
+        compute_apply_setting(engine, name, value);
+    return r;
+}
+
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index)
 {
     return index < engine->device_count ? &engine->devices[index].device : NULL;
@@ -144,7 +162,8 @@ static bool shares_are_sound(const struct engine *engine, const struct partition
         const struct share *share = &partition->shares[i];
 
         if (share->device >= engine->device_count || share->memory_bytes == 0 ||
-            share->memory_bytes > INT64_MAX - engine->devices[share->device].total_bytes)
+            share->memory_bytes > INT64_MAX - engine->devices[share->device].total_bytes ||
+            !compute_is_sound(engine, share))
             return false;
         for (uint32_t j = 0; j < i; j++) {
             if (partition->shares[j].device == share->device)
@@ -164,6 +183,8 @@ static int restore(struct engine *engine, const struct partition *partition,
                  : partition->state == PARTITION_PENDING) ||
         index_find(engine, partition->id))
         return -EINVAL;
+    if (partition->shares[0].compute_ppm && compute_begin(engine))
+        return -ENOMEM;
     struct entry *entry = index_new_entry(engine, partition, waiting);
     if (!entry || accounts_prepare(engine, partition)) {
         index_free_entry(entry);

@@ -16,6 +16,7 @@
 #include "guests.h"
 #include "partition.h"
 #include "request.h"
+#include "sharing_mode.h"
 #include "usage_record.h"
 #include "waiting.h"
 
@@ -129,6 +130,8 @@ struct engine *engine_free(struct engine *engine);
 /* Add a device. *ret_index counts up from 0. */
 int engine_add_device(struct engine *engine, const struct engine_device *device,
                       uint32_t *ret_index);
+/* Settings sharing/KEY are about this device from now on. The key is borrowed. 0 or -ENOMEM. */
+int engine_name_device(struct engine *engine, uint32_t index, const char *key);
 /* The device with this index, or NULL. */
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index);
 /* Bytes that can be requested at `now_ns`; 0 if more is promised than a device that shrank has. */
@@ -238,6 +241,15 @@ int engine_share(struct engine *engine, const struct call *call, uint64_t id,
 int engine_set(struct engine *engine, const struct call *call, const char *key, const char *value);
 /* The value of a setting, or NULL if it is not set. */
 const char *engine_setting(const struct engine *engine, const char *key);
+
+/* How the partitions of a device share its time. Borrowed. Changed by the setting sharing/KEY,
+ * while the device has no partitions. */
+const struct sharing_mode *engine_sharing(const struct engine *engine, uint32_t device);
+/* The share of the device's time that goes with a share, in millionths. */
+uint32_t engine_share_ppm(const struct engine *engine, const struct share *share);
+/* Set the share of the time of each device of a partition, in millionths; 0: as of the memory.
+ * Growing needs as much to be free until the partition's end. */
+int engine_set_compute(struct engine *engine, const struct call *call, uint64_t id, uint32_t ppm);
 
 /* Add a note to the event log about something that the engine does not do itself: `word` ("killed",
  * "unmanaged": lower-case letters, digits and '-') with `details` ("pid=17 bytes=4096", or "").

@@ -42,6 +42,7 @@ enum event_kind {
                       * says, and what is left of its time waits again; start_ns, end_ns, state,
                       * shares. by_uid asked for the high one */
     EVENT_DELAYED,   /* one that waits: its promise could not be kept; as EVENT_MOVED, but later */
+    EVENT_COMPUTE,   /* compute_ppm of its shares */
     EVENT_MISSED,    /* the warning before EVENT_NO_SHOW: state, arrival */
     EVENT_USED,      /* first use of one that was awaited: arrival; can return it to active */
     /* suspend_stage, state and, where they change, start_ns and end_ns */

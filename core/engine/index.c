@@ -26,11 +26,14 @@ void index_free_entry(struct entry *entry)
     free(entry->guests);
     free(entry->waiter);
     free(entry->extra);
+    free(entry->beside);
     if (entry->pooled)
         pool_give(entry);
     else
         free(entry);
 }
+
+_Static_assert(_Alignof(struct entry) <= _Alignof(void *), "a pool aligns no further");
 
 /* Make room for what few partitions have, if this one has or can have some of it. */
 static int add_extra(struct entry *entry, const struct partition *partition,
@@ -60,7 +63,10 @@ struct entry *index_new_entry(struct engine *engine, const struct partition *par
         return NULL;
     entry->pooled = pooled;
     entry->waiter = waiting ? queue_new_waiter(share_count) : NULL;
-    if (add_extra(entry, partition, waiting) || (waiting && !entry->waiter)) {
+    if (engine->counts_beside)
+        entry->beside = calloc(share_count, sizeof(*entry->beside));
+    if (add_extra(entry, partition, waiting) || (waiting && !entry->waiter) ||
+        (engine->counts_beside && !entry->beside)) {
         index_free_entry(entry);
         return NULL;
     }
@@ -100,6 +106,7 @@ static void put_in(struct engine *engine, struct entry *entry)
                      partition->end_ns, (int64_t)share->memory_bytes);
         device->total_bytes += share->memory_bytes;
     }
+    compute_put_in(engine, entry, partition);
     if (partition->state == PARTITION_PENDING)
         queue_add(engine, entry);
     else if (queue_is_low(entry))
@@ -136,6 +143,7 @@ static void take_out(struct engine *engine, struct entry *entry)
         timeline_remove(&device->timeline, &place->promise);
         device->total_bytes -= partition->shares[i].memory_bytes;
     }
+    compute_take_out(engine, entry, partition);
     engine->count--;
     update_next(engine);
 }

@@ -189,6 +189,8 @@ void index_init_device(struct device *device)
 {
     device->partitions = (struct avl){.kind = &kind_device};
     timeline_init(&device->timeline);
+    for (uint32_t i = 0; i < BESIDES; i++)
+        timeline_init(&device->beside[i]);
     queue_init_device(&device->waiting);
     queue_init_low(&device->low);
     device->freed_ns = ENGINE_FOREVER;

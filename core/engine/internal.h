@@ -15,9 +15,22 @@
 #include "placement.h"
 #include "policy.h"
 #include "queue.h"
+#include "sharing_mode.h"
 #include "timeline.h"
 
 struct entry;
+
+/* What a device has beside its memory. */
+enum beside {
+    BESIDE_TIME,  /* in the device's bytes: all of its time is as much as all of its memory */
+    BESIDE_SLOTS, /* one for each partition */
+    BESIDES
+};
+
+/* A share's nodes on these timelines. */
+struct beside_points {
+    struct timeline_promise of[BESIDES];
+};
 
 /* A share's nodes on its device: by id, and on the timeline. */
 struct place {
@@ -39,17 +52,18 @@ struct extra {
 /* A live partition and its nodes in all indexes. */
 struct entry {
     struct partition partition;
-    struct guests *guests;      /* owned; NULL: it never had any */
-    struct waiter *waiter;      /* owned; NULL: it has not waited */
-    struct extra *extra;        /* owned; NULL: it has nothing of that */
-    struct avl_node by_id;      /* of all */
-    struct avl_node by_user;    /* uid, id */
-    struct avl_node by_account; /* account, uid, id */
-    struct avl_node by_end;     /* end_ns, id */
-    struct avl_node by_warning; /* due time, id; only while a warning is pending */
-    uint32_t account;           /* the account of its owner */
-    bool pooled;                /* its memory is from the engine's pool */
-    struct charge charge;       /* of the account */
+    struct guests *guests;        /* owned; NULL: it never had any */
+    struct waiter *waiter;        /* owned; NULL: it has not waited */
+    struct extra *extra;          /* owned; NULL: it has nothing of that */
+    struct avl_node by_id;        /* of all */
+    struct avl_node by_user;      /* uid, id */
+    struct avl_node by_account;   /* account, uid, id */
+    struct avl_node by_end;       /* end_ns, id */
+    struct avl_node by_warning;   /* due time, id; only while a warning is pending */
+    uint32_t account;             /* the account of its owner */
+    bool pooled;                  /* its memory is from the engine's pool */
+    struct charge charge;         /* of the account */
+    struct beside_points *beside; /* owned, one per share; NULL: nothing beside memory counts */
     /* sums over the subtree below by_account */
     uint32_t held_count, held_guests;
     uint64_t held_bytes;
@@ -60,8 +74,12 @@ struct device {
     struct engine_device device;
     struct avl partitions;
     struct timeline timeline;
+    struct timeline beside[BESIDES]; /* only while counts_beside */
+    const char *key; /* borrowed; settings sharing/KEY are about it; NULL: none are */
+    struct sharing_mode sharing;
     uint64_t count;       /* partitions */
     uint64_t total_bytes; /* of all its partitions, whenever they run */
+    uint64_t total_time;  /* of those with a share of their own; as BESIDE_TIME */
     struct avl low;       /* of low leases that are active; those that began last come first */
     struct avl waiting;   /* shares that wait and can move, in the order of queue.h */
     int64_t freed_ns;     /* memory was freed from then on; ENGINE_FOREVER: none */
@@ -97,6 +115,7 @@ struct engine {
     /* Partitions whose end is not later are over. Queries do not show those that
      * engine_advance_some has left in the indexes. */
     int64_t over_ns;
+    bool counts_beside; /* some device has slots, or some partition a share of its own */
     struct policy policy;
     uint64_t next_id, next_seq;
     struct engine_event *first_event, *last_event;
@@ -215,6 +234,36 @@ int admission_resize(struct engine *engine, const struct call *call,
 int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
                   int64_t end_ns);
 
+/* -- compute.c: shares of a device's time, and slots ------------------------- */
+
+/* From now on, what devices have beside memory counts. 0 or -ENOMEM. */
+int compute_begin(struct engine *engine);
+/* Add the shares of an entry to these timelines, as they are in `where`; take them out. */
+void compute_put_in(struct engine *engine, struct entry *entry, const struct partition *where);
+void compute_take_out(struct engine *engine, struct entry *entry, const struct partition *where);
+/* Whether a share can be restored: nothing overflows. */
+bool compute_is_sound(const struct engine *engine, const struct share *share);
+/* Add what a share needs beside memory to a site; `own`: what is promised to it there, or NULL. */
+void compute_add_site(const struct engine *engine, const struct share *share,
+                      const struct share *own, struct placement_site *site);
+/* Whether it has that all the time; `own`: what it has there already then, or NULL. */
+bool compute_fits(const struct engine *engine, const struct share *share, const struct share *own,
+                  int64_t from_ns, int64_t until_ns);
+/* The same, or a refusal with the reason. */
+int compute_check(const struct engine *engine, const struct call *call, const struct share *share,
+                  const struct share *own, int64_t from_ns, int64_t until_ns);
+/* Check a share of the time against config/max_fraction, which bounds both for one partition. */
+int compute_check_policy(const struct engine *engine, const struct call *call, uint32_t ppm);
+/* Whether a setting is about how a device is shared. */
+bool compute_is_setting(const char *key);
+/* Check the value of such a setting, and find the one to store. */
+int compute_check_setting(const char *value, char canonical[static ENGINE_VALUE_MAX],
+                          struct refusal *why);
+/* Refuse to change how a device is shared while it has partitions. */
+int compute_check_free(const struct engine *engine, const struct call *call, const char *key);
+/* Share a device as a checked setting says, after compute_begin. */
+void compute_apply_setting(struct engine *engine, const char *key, const char *value);
+
 /* -- drain.c: config/drain --------------------------------------------------- */
 
 /* Refuse a new partition while the machine is drained, but not an administrator's own. */
@@ -310,8 +359,10 @@ void preempt_move(struct engine *engine, const struct call *call, struct preempt
                   struct entry *high);
 struct preemption *preempt_free(struct preemption *preemption);
 
-/* -- suspend.c -------------------------------------------------------------- */
+/* -- suspend_lease.c -------------------------------------------------------- */
 
+/* Whether its device is shared in a way from which programs can be moved away. */
+bool suspend_can_be(const struct engine *engine, const struct partition *partition);
 /* Whether a partition is suspended at the end of its lease. */
 bool suspend_is_due(const struct engine *engine, const struct partition *partition);
 /* Refuse a change of what is suspended. */

@@ -51,7 +51,7 @@ enum partition_arrival {
 /* A partition's share of one device. */
 struct share {
     uint32_t device;      /* engine index */
-    uint32_t compute_ppm; /* computing time, in millionths; 0: unlimited, the only value so far */
+    uint32_t compute_ppm; /* computing time, in millionths; 0: the same share as of the memory */
     uint64_t memory_bytes;
 };
 
@@ -72,12 +72,12 @@ struct partition {
     uint32_t state;                    /* enum partition_state */
     uint32_t arrival;                  /* enum partition_arrival */
     uint32_t share_count;              /* requests create one; notes can have none */
+    uint32_t quota_group;              /* gid whose quota it counts for, too; 0: none */
     struct share shares[SHARE_MAX];    /* on distinct devices; listed under the first */
     int64_t start_ns;                  /* first moment of its life */
     int64_t end_ns;                    /* first moment after its life */
     int64_t created_wall_ns;           /* CLOCK_REALTIME when it was requested */
     uint64_t series;                   /* id of the first of its series; 0: it does not repeat */
-    uint32_t quota_group;              /* gid whose quota it counts for, too; 0: none */
     uint64_t hold;                     /* open file whose close ends it; 0 none */
     uint64_t creator_ns;               /* pid namespace of a foreign root that created it; else 0 */
     uint32_t creator_uid;              /* requesting user */

@@ -11,17 +11,35 @@
 /* Most sites that a request can take. */
 #define TAKE_MAX 64
 
+/* When one thing that a site has is free. */
+static int64_t one_earliest(const struct placement *placement, struct timeline *timeline,
+                            int64_t room, int64_t own, int64_t own_ns, int64_t from_ns,
+                            int64_t before_ns)
+{
+    if (own == 0)
+        return timeline_earliest(timeline, from_ns, before_ns, placement->duration_ns, room);
+    int64_t at_ns = timeline_earlier(timeline, from_ns, own_ns, placement->duration_ns, room);
+    return at_ns < before_ns ? at_ns : TIMELINE_NEVER;
+}
+
+/* When all that a site has is free: as for several sites. */
 static int64_t site_earliest(const struct placement *placement, uint32_t i, int64_t from_ns,
                              int64_t before_ns)
 {
     const struct placement_site *site = &placement->sites[i];
+    int64_t at_ns = from_ns;
 
-    if (site->own == 0)
-        return timeline_earliest(site->timeline, from_ns, before_ns, placement->duration_ns,
-                                 site->room);
-    int64_t at_ns =
-        timeline_earlier(site->timeline, from_ns, site->own_ns, placement->duration_ns, site->room);
-    return at_ns < before_ns ? at_ns : TIMELINE_NEVER;
+    do {
+        from_ns = at_ns = one_earliest(placement, site->timeline, site->room, site->own,
+                                       site->own_ns, at_ns, before_ns);
+        for (uint32_t k = 0; k < site->beside_count && at_ns != TIMELINE_NEVER; k++) {
+            const struct placement_beside *beside = &site->beside[k];
+
+            at_ns = one_earliest(placement, beside->timeline, beside->room, beside->own,
+                                 site->own_ns, at_ns, before_ns);
+        }
+    } while (at_ns != from_ns && at_ns != TIMELINE_NEVER);
+    return at_ns;
 }
 
 /* What is left on a site at its busiest moment; negative: there is no room. */

@@ -11,6 +11,14 @@
 
 #include <stdbool.h>
 
+/* Something else that a device has, over time. */
+struct placement_beside {
+    struct timeline *timeline;
+    int64_t room;
+    int64_t own; /* as of the site; 0 where that of the site is */
+};
+#define PLACEMENT_BESIDES 2
+
 /* A device that may be taken. */
 struct placement_site {
     struct timeline *timeline;
@@ -20,6 +28,8 @@ struct placement_site {
     int64_t own, own_ns;
     int64_t memory; /* of the device; for PLACEMENT_SPREAD */
     bool preferred; /* taken before those that are not */
+    struct placement_beside beside[PLACEMENT_BESIDES];
+    uint32_t beside_count;
 };
 
 /* Which of the sites with room at the same moment are taken. Numbers are those of the words of

@@ -5,14 +5,14 @@
  */
 #include "internal.h"
 
-/* What is promised to one that waits on a device. */
-static uint64_t own_bytes(const struct partition *partition, uint32_t device)
+/* What is promised to one that waits on a device, or NULL. */
+static const struct share *own_share(const struct partition *partition, uint32_t device)
 {
     for (uint32_t i = 0; partition->state == PARTITION_PENDING && i < partition->share_count; i++) {
         if (partition->shares[i].device == device)
-            return partition->shares[i].memory_bytes;
+            return &partition->shares[i];
     }
-    return 0;
+    return NULL;
 }
 
 static void add_site(const struct engine *engine, const struct partition *partition,
@@ -20,18 +20,22 @@ static void add_site(const struct engine *engine, const struct partition *partit
                      uint64_t bytes)
 {
     struct device *known = &engine->devices[device];
-    uint64_t own = own_bytes(partition, device);
+    const struct share share = {
+        .device = device, .memory_bytes = bytes, .compute_ppm = partition->shares[0].compute_ppm};
+    const struct share *own = own_share(partition, device);
 
     if (!known->device.present || bytes == 0 || bytes > known->device.memory_bytes)
         return;
-    engine->sites[*count] =
-        (struct placement_site){.timeline = &known->timeline,
-                                .room = (int64_t)(known->device.memory_bytes - bytes),
-                                .preferred = waiting_prefers(waiting, device),
-                                .own = own >= bytes ? (int64_t)own : 0,
-                                .own_ns = partition->start_ns,
-                                .memory = (int64_t)known->device.memory_bytes};
-    engine->site_shares[*count] = (struct share){.device = device, .memory_bytes = bytes};
+    engine->sites[*count] = (struct placement_site){
+        .timeline = &known->timeline,
+        .room = (int64_t)(known->device.memory_bytes - bytes),
+        .preferred = waiting_prefers(waiting, device),
+        .own = own && own->memory_bytes >= bytes ? (int64_t)own->memory_bytes : 0,
+        .own_ns = partition->start_ns,
+        .memory = (int64_t)known->device.memory_bytes};
+    if (engine->counts_beside)
+        compute_add_site(engine, &share, own, &engine->sites[*count]);
+    engine->site_shares[*count] = share;
     (*count)++;
 }
 
@@ -156,6 +160,7 @@ void plan_take_out(struct engine *engine, struct entry *entry, const struct part
     for (uint32_t i = 0; i < where->share_count; i++)
         timeline_remove(&engine->devices[where->shares[i].device].timeline,
                         &entry->places[i].promise);
+    compute_take_out(engine, entry, where);
     entry->partition = was;
 }
 
@@ -169,6 +174,7 @@ void plan_put_in(struct engine *engine, struct entry *entry, const struct partit
         timeline_add(&engine->devices[where->shares[i].device].timeline, &entry->places[i].promise,
                      where->id, where->start_ns, where->end_ns,
                      (int64_t)where->shares[i].memory_bytes);
+    compute_put_in(engine, entry, where);
     entry->partition = was;
 }
 

@@ -16,48 +16,6 @@ static bool same(const char *text, size_t length, const char *word)
     return strlen(word) == length && memcmp(text, word, length) == 0;
 }
 
-static bool is_label_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-}
-
-/* Return whether people name a partition by this word already: p7, partition_0007 or mine. */
-static bool is_handle(const char *text, size_t length)
-{
-    static const char *const prefixes[] = {"p", "partition_"};
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        size_t at = strlen(prefixes[i]);
-        if (length <= at || memcmp(text, prefixes[i], at) != 0)
-            continue;
-        while (at < length && text[at] >= '0' && text[at] <= '9')
-            at++;
-        if (at == length)
-            return true;
-    }
-    return same(text, length, "mine");
-}
-
-int request_label_check(const char *text, size_t length, char *message, size_t size)
-{
-    bool good = length >= 1 && length <= PARTITION_NAME_MAX;
-    char quoted[MESSAGE_QUOTED_MAX];
-
-    for (size_t i = 0; i < length; i++)
-        good = good && is_label_byte(text[i]);
-    message_quote(text, length, quoted);
-    if (good && is_handle(text, length))
-        return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" cannot be a label, because it already names a partition; "
-                              "choose another word.",
-                              quoted);
-    if (good)
-        return 0;
-    return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not a label; use 1 to %d letters, digits, '.', '_' and '-'.",
-                          quoted, PARTITION_NAME_MAX);
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -156,6 +114,12 @@ static int take_request_priority(struct request_text value, request_priority *pr
     message_quote(value.text, value.length, quoted);
     return message_refuse(REFUSED_INVALID, message, size,
                           "\"%s\" is not a priority; write low, normal or high.", quoted);
+}
+
+static int take_request_share(struct request_text value, request_share *share, char *message,
+                              size_t size)
+{
+    return sharing_mode_parse_share(value.text, value.length, share, message, size);
 }
 
 static int refuse_device(struct request_text word, char *message, size_t size)
@@ -384,7 +348,9 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
                               "%s missing; write how much and for how long, like \"0.5 3600\" or "
                               "\"20G 1h30m\".",
                               amount.length ? "The duration is" : "Amount and duration are");
-    r = units_parse_amount(amount.text, amount.length, &request.amount, message, size);
+    request.slot = same(amount.text, amount.length, "slot");
+    if (!request.slot)
+        r = units_parse_amount(amount.text, amount.length, &request.amount, message, size);
     if (!r)
         r = units_parse_duration(duration.text, duration.length, &request.duration_ns, message,
                                  size);

@@ -23,6 +23,7 @@ typedef char request_label[PARTITION_NAME_MAX + 1]; /* "": none */
 typedef int64_t request_ns;                         /* a time; 0: none */
 typedef char request_when[REQUEST_WHEN_MAX + 1]; /* a date, to be read with a calendar; "": none */
 typedef uint32_t request_priority;               /* enum priority, plus 1; 0: none */
+typedef uint32_t request_share;                  /* of the time, in millionths; 0: none */
 
 /* Devices that a request names, each once. */
 #define REQUEST_DEVICES_MAX 16
@@ -37,7 +38,8 @@ typedef struct {
 } request_gpus;
 
 struct request {
-    struct amount amount;        /* how much memory */
+    struct amount amount;        /* how much memory; all zero with `slot` */
+    bool slot;                   /* a slot of the device instead of an amount */
     int64_t duration_ns;         /* for how long, whole seconds */
     struct ending_change ending; /* unset parts: the policy's defaults */
     uint32_t quota_group;        /* gid whose quota it counts for, too; 0: none. Not parsed: set it

@@ -74,6 +74,8 @@ static int evaluate(const struct engine *engine, const char *key, const char *va
     *ret_policy = engine->policy;
     if (accounts_is_quota(key))
         return accounts_check_limit(key, value, canonical, ENGINE_VALUE_MAX, why);
+    if (compute_is_setting(key))
+        return compute_check_setting(value, canonical, why);
     if (!is_config(key)) {
         memcpy(canonical, value, strlen(value) + 1);
         return 0;
@@ -98,6 +100,8 @@ void settings_put(struct engine *engine, struct setting_entry *spare, const char
     evaluate(engine, key, value, &engine->policy, canonical, &unused);
     if (accounts_is_quota(key))
         accounts_set_limit(engine, key, value);
+    if (compute_is_setting(key))
+        compute_apply_setting(engine, key, value);
     if (entry && !value[0]) {
         avl_remove(&engine->settings, &entry->node);
         free(entry);
@@ -125,7 +129,8 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
     if (evaluate(engine, key, value, &policy, canonical, &why))
         return -EINVAL;
     struct setting_entry *spare = calloc(1, sizeof(*spare));
-    if (!spare || (accounts_is_quota(key) && accounts_prepare_limit(engine, key))) {
+    if (!spare || (accounts_is_quota(key) && accounts_prepare_limit(engine, key)) ||
+        (compute_is_setting(key) && compute_begin(engine))) {
         free(spare);
         return -ENOMEM;
     }
@@ -139,6 +144,8 @@ static int prepare(struct engine *engine, const char *key, const struct policy *
 {
     if (accounts_is_quota(key))
         return accounts_prepare_limit(engine, key);
+    if (compute_is_setting(key))
+        return compute_begin(engine);
     if (policy->half_life_ns != engine->policy.half_life_ns)
         return accounts_change_half_life(engine, event, policy->half_life_ns);
     return 0;
@@ -163,6 +170,10 @@ int engine_set(struct engine *engine, const struct call *call, const char *key, 
         return r;
     if (strcmp(old ? old : "", canonical) == 0)
         return 0;
+    if (compute_is_setting(key))
+        r = compute_check_free(engine, call, key);
+    if (r)
+        return r;
     struct setting_entry *spare = calloc(1, sizeof(*spare));
     struct engine_event *event = journal_new(EVENT_SETTING, call->now_ns, call->caller->uid);
     if (!spare || !event || prepare(engine, key, &policy, event)) {

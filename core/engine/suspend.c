@@ -12,45 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool suspend_is_due(const struct engine *engine, const struct partition *partition)
-{
-    bool runs =
-        partition->state == PARTITION_ACTIVE || partition->state == PARTITION_EXPIRING ||
-        (partition->state == PARTITION_SUSPENDED && partition->suspend_stage == SUSPEND_RETURNING);
-
-    return runs && partition->on_expiry == ON_EXPIRY_SUSPEND && partition->share_count == 1 &&
-           engine->policy.suspend == POLICY_SUSPEND_ON;
-}
-
-int suspend_check_changes(const struct call *call, const struct partition *partition,
-                          const char *what)
-{
-    if (partition->suspend_stage == SUSPEND_NONE)
-        return 0;
-    return refuse(REFUSED_BUSY, call->why,
-                  "Partition p%" PRIu64 " is suspended; its %s can be changed once it was resumed.",
-                  partition->id, what);
-}
-
-void suspend_lease(struct engine *engine, struct engine_event *event, struct entry *entry)
-{
-    bool early = event->at_ns < entry->partition.end_ns;
-
-    journal_of(event, entry);
-    event->after.state = PARTITION_SUSPENDED;
-    event->after.suspend_stage = SUSPEND_LEAVING;
-    event->after.arrival = ARRIVAL_NONE;
-    event->after.arrival = ARRIVAL_NONE;
-    event->after.end_ns = timeline_later(event->at_ns, engine->policy.suspend_keep_ns);
-    if (event->after.end_ns > ENGINE_TIME_MAX)
-        event->after.end_ns = ENGINE_TIME_MAX;
-    journal_append(engine, event);
-    event->after.change_seq = event->seq;
-    index_change(engine, entry, &event->after);
-    queue_mark_order(engine);
-    queue_mark_shares(engine, &event->before, early ? event->at_ns : QUEUE_FILL);
-}
-
 /* -- what its owner asks for -------------------------------------------------------------- */
 
 int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
@@ -71,6 +32,10 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
                       "The on_expiry of p%" PRIu64 " is %s; write suspend there first.", id,
                       ending_on_expiry_text(partition->on_expiry));
     r = ending_check_suspend(engine, call, partition);
+    if (!r && !suspend_can_be(engine, partition))
+        r = refuse(REFUSED_BUSY, call->why,
+                   "Partition p%" PRIu64 " cannot be suspended: its device is shared by %s.", id,
+                   sharing_mode_word(engine->devices[partition->shares[0].device].sharing.kind));
     if (r)
         return r;
     struct engine_event *event = journal_new(EVENT_SUSPENDING, call->now_ns, call->caller->uid);
@@ -199,7 +164,10 @@ int engine_resume(struct engine *engine, const struct call *call, uint64_t id, i
         return r;
     bool fits = share->memory_bytes <=
                 admission_free(engine, share->device, call->now_ns, wanted.end_ns, 0);
-    if (!fits)
+    if (fits && !waits)
+        r = compute_check(engine, call, share, NULL, call->now_ns, wanted.end_ns);
+    fits = fits && compute_fits(engine, share, NULL, call->now_ns, wanted.end_ns);
+    if (!r && !fits)
         r = waits ? place(engine, call, &wanted, &waiting) : refuse_room(engine, call, &wanted);
     if (!r && fits)
         r = admission_limit(engine, call, &wanted);

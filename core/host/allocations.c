@@ -80,7 +80,7 @@ static struct allocation *find_or_add(struct allocations *allocations, uint64_t 
     if (!allocation)
         return NULL;
     allocation->id = id;
-    allocation->share_count = share_count;
+    allocation->share_count = (uint16_t)share_count;
     allocations->avl.kind = &by_id;
     if (old) {
         avl_remove(&allocations->avl, &old->node);
@@ -107,7 +107,7 @@ int allocations_put(struct allocations *allocations, const struct partition *par
     memcpy(allocation->shares, partition->shares, share_count * sizeof(allocation->shares[0]));
     allocation->uid = partition->uid;
     allocation->gid = partition->gid;
-    allocation->mode = partition->mode;
+    allocation->mode = (uint16_t)partition->mode;
     allocation->account = account;
     return 0;
 }

@@ -14,10 +14,10 @@
 struct allocation {
     struct avl_node node;
     uint64_t id; /* of the partition */
-    uint32_t uid, gid, mode;
-    uint32_t account;      /* of the uid */
+    uint32_t uid, gid;
+    uint32_t account; /* of the uid */
+    uint16_t mode, share_count;
     struct guests *guests; /* owned; NULL: it never had any */
-    uint32_t share_count;
     struct share shares[];
 };
 

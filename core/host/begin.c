@@ -110,6 +110,31 @@ static int begin_telemetry(struct host *host)
     return r ? r : telemetry_new(&telemetry, &host->telemetry);
 }
 
+static bool may_kill(void *context, const struct partition *partition, int64_t now_ns)
+{
+    struct host *host = context;
+    bool may = true;
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        may &= modes_may_kill(host->modes, partition->shares[i].device, partition->id, now_ns);
+    return may;
+}
+
+static int begin_modes(struct host *host)
+{
+    const struct modes_start start = {.devices = host->start.devices,
+                                      .device_count = host->start.device_count,
+                                      .root = host->start.sharing_root,
+                                      .proctrack = host->proctrack,
+                                      .note = host_note_device,
+                                      .context = host};
+    int r = modes_new(&start, &host->modes);
+    for (uint32_t i = 0; !r && host->start.modes && i < start.device_count; i++)
+        modes_set(host->modes, i, &host->start.modes[i]);
+    free(host->start.modes);
+    host->start.modes = NULL;
+    return r;
+}
+
 static int begin_access_and_police(struct host *host)
 {
     const struct access_start access = {.devices = host->start.devices,
@@ -246,9 +271,11 @@ int host_begin(struct host *host)
     int r = host->state && host->next_state ? open_proctrack(host, &options) : -ENOMEM;
     if (r)
         return r;
-    host->termination =
-        (struct termination){.proctrack = host->proctrack, .note = host_note, .context = host};
-    r = begin_telemetry(host);
+    host->termination = (struct termination){
+        .proctrack = host->proctrack, .may_kill = may_kill, .note = host_note, .context = host};
+    r = begin_modes(host);
+    if (!r)
+        r = begin_telemetry(host);
     if (!r)
         r = begin_access_and_police(host);
     if (r)

@@ -14,6 +14,7 @@
  *   owners.c       whose a driver's rows are
  *   telemetry.c    usage by partition, as drivers report it
  *   access.c       access to device nodes
+ *   modes.c        how devices are shared
  *   holders.c      users and groups that have it
  *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
@@ -209,6 +210,9 @@ static void run_item(struct host *host, struct work_item *item)
     case WORK_POLICY:
         set_policy(host, &item->policy);
         break;
+    case WORK_MODE:
+        modes_set(host->modes, item->mode.device, &item->mode.mode);
+        break;
     }
     free(item);
 }
@@ -320,6 +324,7 @@ static int time_left_ms(struct host *host)
         terminate_next_ns(&host->termination),
         telemetry_next_ns(host->telemetry, occupied),
         access_next_ns(host->access),
+        modes_next_ns(host->modes),
         telemetry_is_asking(host->telemetry) ? INT64_MAX : police_next_ns(host->police),
         host->scans && occupied ? host->scanned_ns + SCAN_NS : INT64_MAX,
         host->held.first ? host->held_ns : INT64_MAX,
@@ -372,6 +377,7 @@ static void *host_thread(void *argument)
         suspend_step(&host->suspensions, host->now_ns);
         terminate_step(&host->termination, host->now_ns);
         access_step(host->access, host->now_ns);
+        modes_step(host->modes, host->now_ns);
         host_report_state(host);
         if (telemetry_next_ns(host->telemetry, is_occupied(host)) <= host->now_ns ||
             police_next_ns(host->police) <= host->now_ns)

@@ -17,6 +17,7 @@
 #include "core/base/mailbox.h"
 #include "core/engine/engine.h"
 #include "core/gpu/gpu.h"
+#include "core/sharing/sharing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,8 @@ struct host_start {
     size_t ended_count;
     struct policy policy;
     uint64_t own_pid_ns, own_user_ns; /* inode numbers of the daemon's namespaces */
+    struct sharing_mode *modes;       /* of the devices; malloc, ownership passes; NULL: all none */
+    const char *sharing_root;         /* for directories of sharing modes; borrowed; NULL: none */
 };
 
 /* Start the thread. 0 or -errno. */
@@ -103,6 +106,14 @@ struct host_state {
         char note[192];             /* why usage reports are missing although possible; or "" */
         bool restricted;            /* only holders can open its nodes */
         char nodes[HOST_NODES_MAX]; /* their paths, with a blank between */
+        uint32_t mode;              /* enum sharing_kind that all of these are about */
+        bool shared;                /* the mode is in effect for programs that start now */
+        int32_t server;             /* mps: pid of its server; 0: none has started yet */
+        uint32_t clients;           /* of the server */
+        uint32_t strays;            /* processes on the device that are none */
+        int32_t stray;              /* the pid of one */
+        char pipe[SHARING_PATH_MAX + 8];     /* where the clients find the server; or "" */
+        char sharing_note[SHARING_NOTE_MAX]; /* a trouble of the mode, or "" */
     } device[];
 };
 

@@ -7,6 +7,7 @@
 #include "allocations.h"
 #include "host.h"
 #include "leavers.h"
+#include "modes.h"
 #include "owners.h"
 #include "police.h"
 #include "suspend.h"
@@ -22,7 +23,7 @@ struct leaving {
     struct procfs_process process; /* noted as one that left; pid 0: not yet */
 };
 
-enum work_kind { WORK_JOIN, WORK_READ, WORK_EVENT, WORK_POLICY };
+enum work_kind { WORK_JOIN, WORK_READ, WORK_EVENT, WORK_POLICY, WORK_MODE };
 
 struct work_item {
     struct mail mail;
@@ -46,6 +47,10 @@ struct work_item {
             struct guests guests; /* of one that starts */
         } event;
         struct policy policy;
+        struct {
+            uint32_t device;
+            struct sharing_mode mode;
+        } mode;
     };
 };
 
@@ -65,6 +70,7 @@ struct host {
     struct telemetry *telemetry;
     struct access *access;
     struct police *police;
+    struct modes *modes;
     int64_t usage_wanted_ns;        /* a reader waits for a sample requested then or later */
     char why[256];                  /* see struct host_state */
     struct host_state *state;       /* as last reported */

@@ -52,7 +52,7 @@ static int translate(const struct host *host, const struct host_join *join, int3
 /* Return whether the writer made the user namespace of the process, or one above it: the kernel
  * gives them every right over what is inside, under whatever uids it runs. So it is in a container
  * that the writer runs without privileges, where uids are mapped to subordinate ones. Root of a
- * container has the uid of whoever made others. */
+ * container has the uid of the root who made others. */
 static bool owns_namespace(const struct host *host, const struct host_join *join, pid_t pid)
 {
     char path[PROCFS_PATH_MAX];

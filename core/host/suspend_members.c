@@ -159,12 +159,14 @@ static bool check_member(const struct suspensions *suspensions, struct suspensio
             return refuse_process(suspension, member->pid, "is in another partition, too");
     if (member->bytes == 0)
         return true;
+    suspension->doubted = member->pid; /* what ends has closed its files, and does not answer */
     if (member->state == CHECKPOINT_NONE)
         return refuse_process(suspension, member->pid, "uses the device without CUDA");
     /* One that is locked was looked at before: its files went with the daemon that was here. */
     if (member->state == CHECKPOINT_RUNNING && suspensions->start.bookings &&
         !bookings_has(suspensions->start.bookings, id, member->pid))
         return refuse_process(suspension, member->pid, "books no memory (unlimited)");
+    suspension->doubted = 0;
     return true;
 }
 
@@ -201,6 +203,7 @@ static bool check_memory(const struct suspensions *suspensions, struct suspensio
 bool suspend_members_check(const struct suspensions *suspensions, struct suspension *suspension,
                            const struct checkpoint_answer *answer)
 {
+    suspension->doubted = 0;
     if (answer->result)
         return refuse(suspension, answer->note[0] ? answer->note : "The driver cannot do it.");
     if (!answer->known)
@@ -235,4 +238,12 @@ void suspend_members_kill(const struct suspensions *suspensions,
             pidfd_send(pidfd, SIGKILL);
         fd_close(pidfd);
     }
+}
+
+void suspend_members_doubt(struct suspension *suspension)
+{
+    for (size_t i = 0; i < suspension->member_count; i++)
+        if (suspension->members[i].state != CHECKPOINT_LOCKED &&
+            suspension->members[i].state != CHECKPOINT_SAVED)
+            suspension->members[i].asked = false;
 }

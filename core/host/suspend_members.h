@@ -10,6 +10,7 @@
 
 enum suspend_step {
     STEP_TURN,  /* waits for its turn to leave or to come back */
+    STEP_AGAIN, /* looks again soon: one that is in the way may be ending */
     STEP_LOOK,  /* asks those that were found last for their states */
     STEP_LOCK,  /* locks them */
     STEP_NOTED, /* waits until their figures are durable */
@@ -44,7 +45,8 @@ struct suspension {
     bool found;   /* after a restart: it has processes */
     bool lost;    /* some cannot be restored */
     bool running; /* counts for SUSPEND_RUNNING_MAX */
-    uint32_t rounds;
+    uint32_t rounds, doubts;
+    int32_t doubted;  /* looks as if it could not be suspended, or is ending; 0: none */
     int64_t begun_ns; /* when it was to leave, or to come back */
     int64_t due_ns;   /* when to look next; INT64_MAX: when there is an answer */
     uint64_t bytes;   /* what they had; needed to come back */
@@ -78,6 +80,8 @@ uint64_t suspend_members_bytes(const struct suspension *suspension, unsigned sta
 /* Return whether they can be suspended, or why not. */
 bool suspend_members_check(const struct suspensions *suspensions, struct suspension *suspension,
                            const struct checkpoint_answer *answer);
+/* Ask all again that are not locked. */
+void suspend_members_doubt(struct suspension *suspension);
 /* Kill those in this state: nothing else ends them. */
 void suspend_members_kill(const struct suspensions *suspensions,
                           const struct suspension *suspension, uint32_t state);

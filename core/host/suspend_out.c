@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS_MAX 3     /* of listings that find new processes */
+#define ROUNDS_MAX 3  /* of listings that find new processes */
+#define DOUBTS_MAX 10 /* how often to look again at one that may be ending */
+#define DOUBT_NS   (100 * NS_PER_MS)
 #define LOCK_MS    20000 /* half of it for each process (checkpoint.h) */
 
 /* -- leaving -------------------------------------------------------------------------------- */
@@ -32,7 +34,7 @@ void suspend_out_look(struct suspensions *suspensions, struct suspension *suspen
     int fresh = suspend_members_list(suspensions, suspension);
     if (fresh < 0)
         suspend_undo(suspensions, suspension, now_ns, "Its processes cannot be listed.");
-    else if (fresh > 0 && suspension->rounds++ == ROUNDS_MAX)
+    else if (fresh > 0 && !suspension->doubted && suspension->rounds++ == ROUNDS_MAX)
         suspend_undo(suspensions, suspension, now_ns, "It has new processes all the time.");
     else if (suspension->member_count == 0)
         suspend_undo(suspensions, suspension, now_ns, "");
@@ -59,7 +61,12 @@ void suspend_out_looked(struct suspensions *suspensions, struct suspension *susp
 {
     suspend_members_take(suspension, answer);
     if (!suspend_members_check(suspensions, suspension, answer)) {
-        suspend_undo(suspensions, suspension, now_ns, NULL);
+        if (suspension->doubted && suspension->doubts++ < DOUBTS_MAX) {
+            suspend_members_doubt(suspension);
+            suspend_part_enter(suspension, STEP_AGAIN, now_ns + DOUBT_NS);
+        } else {
+            suspend_undo(suspensions, suspension, now_ns, NULL);
+        }
         return;
     }
     int r = suspend_part_ask(suspensions, suspension, STEP_LOCK, CHECKPOINT_LOCK, false,
@@ -97,6 +104,8 @@ void suspend_out_checked(struct suspensions *suspensions, struct suspension *sus
         clear = clear && answer->process[i].bytes == 0;
     if (clear)
         suspend_part_away(suspensions, suspension, SUSPEND_DONE, now_ns);
+    else if (suspension->doubts++ < DOUBTS_MAX)
+        suspend_part_enter(suspension, STEP_FREEZE, now_ns + DOUBT_NS); /* and asks again */
     else
         suspend_undo(suspensions, suspension, now_ns,
                      "Some of its processes are on the device still.");

@@ -52,7 +52,8 @@ void suspend_part_turn(struct suspension *suspension, bool back, int64_t now_ns)
 {
     suspension->back = back;
     suspension->failing = suspension->lost = suspension->again = false;
-    suspension->rounds = 0;
+    suspension->rounds = suspension->doubts = 0;
+    suspension->doubted = 0;
     suspension->begun_ns = now_ns;
     suspension->why[0] = '\0';
     suspend_part_enter(suspension, STEP_TURN, now_ns);

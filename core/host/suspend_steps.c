@@ -209,7 +209,9 @@ void suspend_steps_take(struct suspensions *suspensions, struct suspension *susp
     }
     if (suspension->due_ns > now_ns)
         return;
-    if (suspension->step == STEP_FREEZE)
+    if (suspension->step == STEP_AGAIN)
+        suspend_out_look(suspensions, suspension, now_ns);
+    else if (suspension->step == STEP_FREEZE)
         suspend_out_freeze(suspensions, suspension, now_ns);
     else if (suspension->step == STEP_ROOM)
         suspend_in_ask_room(suspensions, suspension, now_ns);

@@ -25,6 +25,9 @@
  * hangs in the kernel stops when its user likes. */
 #define STOP_NS (200 * NS_PER_MS)
 
+/* How long others may need to be spared by a kill. */
+#define PART_NS (5 * NS_PER_SECOND)
+
 /* Limit the duration of one terminate_step. */
 #define STEP_MAX_NS (5 * NS_PER_MS)
 
@@ -38,6 +41,7 @@ struct ending {
     int64_t begun_ns; /* when the first step was taken */
     int64_t limit_ns; /* when the next step is due */
     int64_t kill_ns;  /* when the first SIGKILL was asked for */
+    int64_t part_ns;  /* since when it waits for may_kill; 0: it has not */
     int64_t count_ns; /* when to look for members next */
     int64_t pause_ns; /* between two looks */
 };
@@ -148,8 +152,24 @@ static void kill_again(struct termination *termination, const struct ending *end
                    now_ns - ending->kill_ns >= STOP_NS);
 }
 
+/* Wait until a kill harms no others, but not for long. */
+static bool must_wait(struct termination *termination, struct ending *ending, int64_t now_ns)
+{
+    if (!termination->may_kill ||
+        termination->may_kill(termination->context, &ending->partition, now_ns))
+        return false;
+    if (!ending->part_ns)
+        ending->part_ns = now_ns;
+    if (now_ns - ending->part_ns >= PART_NS)
+        return false;
+    ending->count_ns = now_ns + COUNT_SOON_NS;
+    return true;
+}
+
 static void kill_members(struct termination *termination, struct ending *ending, int64_t now_ns)
 {
+    if (must_wait(termination, ending, now_ns))
+        return;
     uint64_t members = count_members(termination, ending);
     ending->kill_ns = now_ns;
     kill_again(termination, ending, now_ns);

@@ -20,9 +20,15 @@
 typedef void terminate_note_fn(void *context, const struct partition *partition, const char *word,
                                const char *details);
 
-/* Set the first three members; zero the rest. */
+/* Whether SIGKILL to the processes of a partition harms no others; asked again until it does not,
+ * for a few seconds. */
+typedef bool terminate_may_kill_fn(void *context, const struct partition *partition,
+                                   int64_t now_ns);
+
+/* Set the first four members; zero the rest. */
 struct termination {
-    struct proctrack *proctrack; /* borrowed */
+    struct proctrack *proctrack;     /* borrowed */
+    terminate_may_kill_fn *may_kill; /* NULL: it may always */
     terminate_note_fn *note;
     void *context;
     struct avl by_id;

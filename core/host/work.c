@@ -121,6 +121,34 @@ size_t host_state_bytes(const struct host *host)
     return sizeof(*host->state) + host->start.device_count * sizeof(host->state->device[0]);
 }
 
+/* Find what the driver reports on a device that is no client of its server: a program with another
+ * pipe directory runs there without any of the server's limits. */
+static void find_strays(const struct host *host, uint32_t device, struct host_device *ret)
+{
+    const struct gpu_usage *usage = telemetry_last(host->telemetry);
+    for (uint32_t i = 0; usage && i < usage->process_count; i++) {
+        const struct gpu_usage_process *row = &usage->process[i];
+        if (row->device != device || modes_knows(host->modes, device, row->pid))
+            continue;
+        ret->strays++;
+        ret->stray = row->pid;
+    }
+}
+
+static void collect_mode(const struct host *host, uint32_t device, struct host_device *ret)
+{
+    const struct sharing_mode *mode;
+    const struct sharing_report *report = modes_report(host->modes, device, &mode);
+    ret->mode = mode->kind;
+    ret->shared = report->ready;
+    ret->server = report->server;
+    ret->clients = report->client_count;
+    snprintf(ret->pipe, sizeof(ret->pipe), "%s", modes_pipe(host->modes, device));
+    snprintf(ret->sharing_note, sizeof(ret->sharing_note), "%s", report->note);
+    if (mode->kind == SHARING_MPS && report->ready)
+        find_strays(host, device, ret);
+}
+
 static void collect_state(const struct host *host, struct host_state *state)
 {
     const struct gpu_usage *usage = telemetry_last(host->telemetry);
@@ -137,6 +165,7 @@ static void collect_state(const struct host *host, struct host_state *state)
         if (used)
             memcpy(state->device[i].note, used->note, sizeof(used->note));
         state->device[i].restricted = access_restricts(host->access, i);
+        collect_mode(host, i, &state->device[i]);
         access_print_nodes(host->access, i, state->device[i].nodes);
     }
     snprintf(state->suspend_why, sizeof(state->suspend_why), "%s",
@@ -249,12 +278,42 @@ static bool is_unknown(const struct engine_event *event)
            event->before.suspend_stage == SUSPEND_NONE;
 }
 
+/* Make an item of a setting that says how a device is shared. NULL: it is about something else. */
+static struct work_item *mode_item(const struct host *host, const struct engine_event *event)
+{
+    const size_t skip = sizeof(SHARING_MODE_SETTING) - 1;
+    struct sharing_mode mode = {.kind = SHARING_NONE};
+    char unused[ENGINE_MESSAGE_MAX];
+    uint32_t device = 0;
+    if (event->kind != EVENT_SETTING || strncmp(event->key, SHARING_MODE_SETTING, skip) != 0 ||
+        (event->value[0] && sharing_mode_parse(event->value, &mode, unused, sizeof(unused))))
+        return NULL;
+    while (device < host->start.device_count &&
+           strcmp(host->start.devices[device].key, event->key + skip) != 0)
+        device++;
+    struct work_item *item = device < host->start.device_count ? item_new(WORK_MODE) : NULL;
+    if (device < host->start.device_count && !item)
+        host_start_over(0);
+    if (!item)
+        return NULL;
+    item->mode.device = device;
+    item->mode.mode = mode;
+    return item;
+}
+
 void host_events(struct host *host, const struct engine_event *events, bool certain)
 {
     struct mail *first = NULL, **last = &first;
     bool lazy = true;
     for (; events; events = events->next) {
         const bool preempted = events->kind == EVENT_PREEMPTED;
+        struct work_item *mode = certain ? NULL : mode_item(host, events);
+        if (mode) {
+            lazy = false;
+            *last = &mode->mail;
+            last = &mode->mail.next;
+            continue;
+        }
         if (!is_in_pass(events, certain) || is_unknown(events))
             continue;
         struct work_item *item = item_new(WORK_EVENT);

@@ -54,7 +54,7 @@ static int add_device(struct server *server, const struct gpu_device *device, bo
         return r;
     server->devices[index] = *device;
     tree->device_count = index + 1;
-    return 0;
+    return engine_name_device(tree->engine, index, server->devices[index].key);
 }
 
 /* Return a device's index, or ENGINE_DEVICE_ANY if there is none of this key. */

@@ -80,6 +80,22 @@ static int list_live(struct server *server, struct host_start *start)
     return 0;
 }
 
+/* List the modes of devices for the host thread, and find a place for what they need. Out of
+ * memory: `modes` is NULL. */
+static void list_modes(struct server *server, struct host_start *start)
+{
+    const struct shared *shared = server->tree.shared;
+    int length = shared->admin_uid == 0
+                     ? snprintf(server->sharing_root, sizeof(server->sharing_root),
+                                "/run/chronos/%s", server->instance)
+                     : snprintf(server->sharing_root, sizeof(server->sharing_root), "%s/sharing",
+                                shared->state_dir);
+    start->sharing_root = length < (int)sizeof(server->sharing_root) ? server->sharing_root : NULL;
+    start->modes = calloc(start->device_count + (size_t)1, sizeof(*start->modes));
+    for (uint32_t i = 0; start->modes && i < start->device_count; i++)
+        start->modes[i] = *engine_sharing(server->tree.engine, i);
+}
+
 int recover_host(struct server *server)
 {
     struct tree *tree = &server->tree;
@@ -99,9 +115,12 @@ int recover_host(struct server *server)
                                .ended_count = server->ended_count,
                                .own_pid_ns = tree->own_pid_ns,
                                .own_user_ns = tree->own_user_ns};
+    list_modes(server, &start);
     server->ended = NULL;
     start.policy = server->host_policy = *engine_policy(server->tree.engine);
     if (!r)
         r = list_live(server, &start);
+    if (!r && !start.modes)
+        r = -ENOMEM;
     return r ? r : host_new(&start, &server->host);
 }

@@ -90,10 +90,11 @@ struct server {
     size_t reply_count, reply_capacity;
     struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
-    char instance[24];   /* names this state's groups of processes */
-    int exit_code;       /* enum worker_exit, valid once `stopping` */
-    int mounts_fd;       /* tells when the mount table has changed */
-    bool mounts_changed; /* since it was looked through */
+    char instance[24];                   /* names this state's groups of processes */
+    char sharing_root[SHARING_PATH_MAX]; /* for the directories of sharing modes */
+    int exit_code;                       /* enum worker_exit, valid once `stopping` */
+    int mounts_fd;                       /* tells when the mount table has changed */
+    bool mounts_changed;                 /* since it was looked through */
     struct busy_poll busy_poll;
     int processors;        /* how many the loop may use, as of processors_ns */
     int64_t processors_ns; /* when that was asked, by tree.now_ns */

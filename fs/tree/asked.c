@@ -4,6 +4,7 @@
 
 #include "core/engine/timeline.h"
 #include "core/host/host.h"
+#include "files_compute.h"
 #include "files_quota.h"
 
 #include <errno.h>
@@ -171,7 +172,11 @@ int asked_read(struct tree *tree, struct write *write, uint32_t device, struct a
                               asked->creation.owner_gid, &asked->request.quota_group);
     if (!r)
         r = read_terms(tree, write, asked);
-    return r ? r : read_devices(tree, write, asked);
+    if (!r)
+        r = read_devices(tree, write, asked);
+    if (!r && asked->request.slot)
+        r = files_compute_read_slot(tree, write, asked->creation.device, &asked->request.amount);
+    return r;
 }
 
 int asked_check(struct tree *tree, struct write *write, const struct asked *asked,

@@ -29,7 +29,7 @@
 
 /* -- JSON --------------------------------------------------------------------------- */
 
-/* Bytes that are no text become U+FFFD: such a path is not found, and the container not started. */
+/* Bytes outside of UTF-8 become U+FFFD: such a path is not found, and the container not started. */
 static void print_text(const char *string, struct strbuf *out)
 {
     const unsigned char *text = (const unsigned char *)string;

@@ -5,6 +5,7 @@
 #include "core/gpu/vendor.h"
 #include "core/host/host.h"
 #include "files.h"
+#include "files_compute.h"
 #include "files_device.h"
 
 #include <stdio.h>
@@ -85,6 +86,9 @@ static const char *why_not_suspended(const struct tree *tree, const struct parti
         return "config/suspend is off.";
     if (partition->share_count > 1)
         return "It has several devices.";
+    const uint32_t mode = engine_sharing(tree->engine, partition->shares[0].device)->kind;
+    if (mode == SHARING_MPS || mode == SHARING_MIG)
+        return mode == SHARING_MPS ? "Its device is shared by MPS." : "Its device is split (MIG).";
     if (!has->cuda)
         return "CUDA does not see the device.";
     if (tree->host_state->suspend_why[0])
@@ -155,6 +159,37 @@ static void print_why_cuda(const struct tree *tree, const struct share *share,
                           "not used in this version.\n");
 }
 
+/* Whether MPS keeps the shares of all processes that use the device. */
+static bool keeps_mps(const struct tree *tree, const struct partition *partition)
+{
+    const struct host_device *has = host_device(tree, partition->shares[0].device);
+    return partition->share_count == 1 && has->mode == SHARING_MPS && has->shared && !has->strays;
+}
+
+/* Explain what keeps shares of the device's time, and what does not. */
+static void print_why_compute(const struct tree *tree, const struct partition *partition,
+                              const struct share *share, struct strbuf *out)
+{
+    const struct sharing_mode *mode = engine_sharing(tree->engine, share->device);
+    const struct host_device *has = host_device(tree, share->device);
+    unsigned device = (unsigned)share->device;
+    if (mode->kind == SHARING_MPS && partition->share_count > 1)
+        strbuf_print(out, "# compute: A program has one MPS server, for one device: those of this "
+                          "partition, which has several, use none.\n");
+    else if (mode->kind == SHARING_MPS && has->mode == SHARING_MPS)
+        files_compute_print_mps(has, device, out);
+    if (mode->kind == SHARING_TIMESLICE)
+        strbuf_print(out,
+                     "# compute: Programs on gpu%u take turns as the driver has it, equally: "
+                     "shares are counted and not kept.\n",
+                     device);
+    else if (share->compute_ppm && mode->kind == SHARING_NONE)
+        strbuf_print(out, "# compute: gpu%u has no sharing mode that keeps shares of its time.\n",
+                     device);
+    if (has->sharing_note[0])
+        strbuf_print(out, "# compute: %s\n", has->sharing_note);
+}
+
 static void print_why(struct tree *tree, const struct partition *partition,
                       const struct share *share, struct strbuf *out)
 {
@@ -164,6 +199,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
     const struct policy *policy = engine_policy(tree->engine);
     const struct host_device *known = host_device(tree, device);
     print_why_cuda(tree, share, has, out);
+    print_why_compute(tree, partition, share, out);
     const char *stays = why_not_suspended(tree, partition, has);
     if (stays && *stays)
         strbuf_print(out, "# expiry: It will end, and not be suspended: %s\n", stays);
@@ -236,14 +272,17 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
     const struct host_device *known = host_device(tree, partition->shares[0].device);
     struct mechanisms has;
     bool restricted;
-    struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
+    struct words memory = {.length = 0}, compute = memory, devices = memory, processes = memory,
+                 accounting = memory;
 
     find_common(tree, partition, &has, &restricted);
     add(&memory, has.shim && !tree->shared->survey.unknown[0], "cuda-shim");
     add(&memory, has.layer, has.limited_by);
+    add(&memory, keeps_mps(tree, partition), "mps");
     add(&memory, has.ends && partition->uid, "watchdog");
     print(out, "memory", &memory);
-    strbuf_print(out, "compute none\n");
+    add(&compute, keeps_mps(tree, partition), "mps");
+    print(out, "compute", &compute);
     add(&devices, has.shim, "cuda-shim");
     add(&devices, has.layer, has.limited_by);
     add(&devices, restricted, "device-access");

@@ -4,6 +4,7 @@
 
 #include "core/base/array.h"
 #include "core/gpu/gpu.h"
+#include "core/host/host.h"
 #include "files.h"
 #include "waits.h"
 
@@ -99,6 +100,50 @@ static bool print_cuda_shim(struct tree *tree, const struct partition *partition
     return *text;
 }
 
+/* The mode of the only device, if it is MPS; else NULL: a client has one server, for the devices
+ * that this has. */
+static const struct sharing_mode *find_mps(struct tree *tree, const struct partition *partition)
+{
+    const struct sharing_mode *mode = engine_sharing(tree->engine, partition->shares[0].device);
+    return partition->share_count == 1 && mode->kind == SHARING_MPS ? mode : NULL;
+}
+
+static bool print_mps_pipe(struct tree *tree, const struct partition *partition, char *text)
+{
+    uint32_t device = partition->shares[0].device;
+    if (!find_mps(tree, partition) || device >= tree->host_state->device_count)
+        return false;
+    snprintf(text, ENV_VALUE_MAX, "%s", tree->host_state->device[device].pipe);
+    return *text;
+}
+
+/* Whole per cent of the multiprocessors: the share, at most what the mode allows. */
+static bool print_mps_percentage(struct tree *tree, const struct partition *partition, char *text)
+{
+    const struct sharing_mode *mode = find_mps(tree, partition);
+    uint32_t percent = engine_share_ppm(tree->engine, &partition->shares[0]) / 10000;
+    if (!mode)
+        return false;
+    if (mode->percentage && percent > mode->percentage)
+        percent = mode->percentage;
+    snprintf(text, ENV_VALUE_MAX, "%u", percent ? (unsigned)percent : 1);
+    return true;
+}
+
+/* A limit for each process. The device is number 0, the only one that is visible: an entry for
+ * another one would drop every limit without a word. */
+static bool print_mps_memory(struct tree *tree, const struct partition *partition, char *text)
+{
+    const struct sharing_mode *mode = find_mps(tree, partition);
+    uint64_t bytes = partition->shares[0].memory_bytes;
+    if (!mode)
+        return false;
+    if (mode->memory_bytes && bytes > mode->memory_bytes)
+        bytes = mode->memory_bytes;
+    snprintf(text, ENV_VALUE_MAX, "0=%lluM", bytes >> 20 ? (unsigned long long)(bytes >> 20) : 1);
+    return true;
+}
+
 /* ROCm knows its devices by GPU- and the 16 digits of the card's unique id. */
 static bool is_rocm(const struct gpu_device *device)
 {
@@ -157,6 +202,9 @@ static const struct {
     {"OPENCL_LAYERS", print_opencl_layer, ":"},
     {"LD_PRELOAD", print_cuda_shim, ": "},
     {"CUDA_VISIBLE_DEVICES", print_cuda, NULL},
+    {"CUDA_MPS_PIPE_DIRECTORY", print_mps_pipe, NULL},
+    {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", print_mps_percentage, NULL},
+    {"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", print_mps_memory, NULL},
     {"ROCR_VISIBLE_DEVICES", print_rocm, NULL},
     {"XLA_PYTHON_CLIENT_MEM_FRACTION", print_share, NULL},
     {"TF_FORCE_GPU_ALLOW_GROWTH", print_growth, NULL},

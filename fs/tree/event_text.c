@@ -29,7 +29,7 @@ static const char *const kind_names[] = {
     [EVENT_SUSPENDED] = "suspended",   [EVENT_RESUMING] = "resuming",
     [EVENT_RESUMED] = "resumed",       [EVENT_RESUME_FAILED] = "resume-failed",
     [EVENT_MISSED] = "missed",         [EVENT_USED] = "used",
-    [EVENT_NO_SHOW] = "no-show",
+    [EVENT_NO_SHOW] = "no-show",       [EVENT_COMPUTE] = "compute",
 };
 
 /* Return the event's word in the log. A handover within one user only changes permissions. */
@@ -75,8 +75,13 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         strbuf_time(tree_shown_ns(tree, p->end_ns), time);
         if (waits_is_pending(p))
             strbuf_time(tree_shown_ns(tree, p->start_ns), start);
-        snprintf(text, size, " memory=%llu%s%s expires=%s%s%s",
-                 (unsigned long long)partition_bytes(p), *start ? " start=" : "", start, time,
+        if (p->shares[0].compute_ppm)
+            snprintf(from, sizeof(from), " share=");
+        if (*from)
+            sharing_mode_share_text(p->shares[0].compute_ppm, from + strlen(from),
+                                    sizeof(from) - strlen(from));
+        snprintf(text, size, " memory=%llu%s%s%s expires=%s%s%s",
+                 (unsigned long long)partition_bytes(p), from, *start ? " start=" : "", start, time,
                  *p->name ? " name=" : "", p->name);
         break;
     case EVENT_PRIORITY:
@@ -101,6 +106,10 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         break;
     case EVENT_RESIZED:
         snprintf(text, size, " memory=%llu", (unsigned long long)partition_bytes(p));
+        break;
+    case EVENT_COMPUTE:
+        sharing_mode_share_text(engine_share_ppm(tree->engine, &p->shares[0]), from, sizeof(from));
+        snprintf(text, size, " share=%s", from);
         break;
     case EVENT_EXTENDED:
     case EVENT_SHORTENED:

@@ -4,6 +4,7 @@
 
 #include "core/gpu/gpu.h"
 #include "files.h"
+#include "files_compute.h"
 #include "files_new.h"
 #include "waits.h"
 
@@ -112,15 +113,6 @@ static bool watch_queue(struct tree *tree, const struct node *node, uint64_t *re
 {
     *ret_change = tree->waits.device_seq[node->object];
     return true;
-}
-
-SHOW(sharing)
-{
-    (void)tree;
-    (void)node;
-    (void)uid;
-    strbuf_print(out, "none\n");
-    return 0;
 }
 
 /* The key of the setting: what an administrator has written. */
@@ -237,7 +229,13 @@ const struct file_row files_device[] = {
      .doc = "bytes charged to a partition for the context of each process that uses CUDA, as "
             "measured at the start; 0 if it was not. Administrators can set it, as in `512M`, "
             "and `default` restores what was measured"},
-    {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
+    {"sharing", 0644, FRESH_NEVER, files_compute_show_mode, files_compute_store_mode,
+     .doc = "how partitions share the device's time: `none`, `timeslice [SLOTS]` (at most so many "
+            "at once) or `mps [percentage=N] [memory=SIZE]`; administrators write it while no "
+            "partition is on the device. See docs/sharing.md"},
+    {"sharing_status", 0444, FRESH_NEVER, files_compute_show_status,
+     .doc = "what there is of that now: a word and its value a line, and a sentence behind `#` for "
+            "each trouble"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true, .plans = true,
      .doc = "write a request for this device, read the id back"},
     {"suggest", 0666, FRESH_ALWAYS, files_new_show_suggest, store_suggest, .own = true,

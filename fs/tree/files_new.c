@@ -22,7 +22,8 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
     for (const struct request_word *word = request_words; word->name; word++)
         strbuf_print(out, word->value ? " [%s=%s]" : " [%s]", word->name, word->value);
     strbuf_print(out, "\n\n"
-                      "AMOUNT    0.5, 50%% or 20G (B K M G T are binary units)\n"
+                      "AMOUNT    0.5, 50%% or 20G (B K M G T are binary units);\n"
+                      "          slot: one of a device's slots\n"
                       "DURATION  seconds, or 90m, 1h30m, 2d\n");
     for (const struct request_word *word = request_words; word->name; word++) {
         char left[64];

@@ -4,6 +4,7 @@
 #include "enforcement.h"
 #include "env.h"
 #include "files.h"
+#include "files_compute.h"
 #include "files_members.h"
 #include "files_shares.h"
 #include "files_suspend.h"
@@ -340,6 +341,8 @@ const struct file_row files_partition[] = {
          "`mark "
          "ipc`, `mark managed` and `mark multicast` say what keeps the program from being "
          "suspended"},
+    {"uuid", 0444, FRESH_ALWAYS, files_compute_show_uuid,
+     .doc = "UUIDs of its devices, as its programs see them, with commas between"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,

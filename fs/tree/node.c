@@ -23,8 +23,9 @@ uint16_t tree_node_hash(const char *name)
  * here in place of the directory, and the user in place of the file. The order is part of node ids:
  * append only. */
 #define OWN_FILES 64
-static const char *const own_files[] = {"charge", "procs", "name",      "fraction", "remaining",
-                                        "grace",  "warn",  "on_expiry", "members",  "priority"};
+static const char *const own_files[] = {"charge",    "procs",    "name", "fraction",
+                                        "remaining", "grace",    "warn", "on_expiry",
+                                        "members",   "priority", "share"};
 
 /* Return whether the user is beside the object in its bits. */
 static bool has_own(const struct node *node)

@@ -3,6 +3,7 @@
 """config/device_access: only holders of partitions can open device nodes, whatever else changes
 the nodes, and in the end they are restored. On a private /dev and /proc/driver."""
 import contextlib
+import json
 import os
 import sqlite3
 import stat
@@ -34,6 +35,12 @@ def look(name):
     return st.st_uid, st.st_gid, oct(st.st_mode), os.listxattr(f'/dev/{name}')
 
 
+def nodes_of(mount, name):
+    """Those that a container in the partition gets."""
+    devices = {device['name']: device for device in json.loads(mount.read('cdi'))['devices']}
+    return [node['path'] for node in devices[name]['containerEdits']['deviceNodes']]
+
+
 CLOSED = {name: [] for name in NODES}
 OPEN = {name: [alice, bob, carol] for name in CLOSED}
 
@@ -44,6 +51,8 @@ def holders(mount):
     soon(CLOSED, 'on')
     name = alice.call(mount.ask, '0.1 600')
     soon({'nvidia0': [alice], 'nvidia1': [], 'nvidiactl': [alice]}, 'alice holds')
+    for_containers = ['/dev/nvidia0', '/dev/nvidiactl']
+    check(wait_for(lambda: nodes_of(mount, name) == for_containers), nodes_of(mount, name))
     wait_for(lambda: 'device-access' in mount.read('gpu0', name, 'enforcement'))
     devices = [line for line in mount.read('gpu0', name, 'enforcement').splitlines()
                if line.startswith('devices ')]

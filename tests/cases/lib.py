@@ -142,8 +142,12 @@ def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
 
 
 def has_open(pid, path):
-    """Whether a process has a file open."""
-    for fd in os.listdir(f'/proc/{pid}/fd'):
+    """Whether a process has a file open, as far as this user may see."""
+    try:
+        fds = os.listdir(f'/proc/{pid}/fd')
+    except OSError as error:
+        return error.errno == errno.EACCES
+    for fd in fds:
         with contextlib.suppress(OSError):
             if os.readlink(f'/proc/{pid}/fd/{fd}') == path:
                 return True

@@ -116,7 +116,7 @@ setacl          new      ENOTSUP|EPERM . ENOTSUP|EPERM|EINVAL . . .
 """
 
 OWN_VALUES = {'name': 'x', 'fraction': '0.1', 'remaining': '600', 'on_expiry': 'none',
-              'grace': '0', 'warn': '30:USR1',
+              'grace': '0', 'warn': '30:USR1', 'share': '10',
               'charge': '+1', 'procs': '0', 'members': '+bob'}
 NEW_BITS = 0o4660
 
@@ -189,7 +189,7 @@ class World:
                 elif name == 'suggest' or (below == ['.'] and name == 'procs'):
                     kind = 'leave'
                 elif below == ['config'] or name == 'quota' or (
-                        below[-1].startswith('gpu') and name == 'context'):
+                        below[-1].startswith('gpu') and name in ('context', 'sharing')):
                     kind = 'config'
                 elif below == ['.'] and name == 'release':
                     kind = 'release'
@@ -220,7 +220,7 @@ def op_write(path):
         lib.write(path, '0.01 60')
     elif os.path.dirname(path) == ROOT:
         lib.write(path, '0')
-    elif '/config/' in path or name in ('context', 'quota'):
+    elif '/config/' in path or name in ('context', 'quota', 'sharing'):
         lib.write(path, VALUES[name])
     else:
         lib.write(path, OWN_VALUES.get(name, 'low'))
@@ -493,6 +493,7 @@ def main():
     for name in os.listdir(world.at('config')):
         VALUES[name] = world.mount.read('config', name)
     VALUES['quota'] = 'pending 10'
+    VALUES['sharing'] = 'none'
     VALUES['context'] = world.mount.read('gpu0', 'context')
     for part in (table, inherited, waits, private, container, sentences):
         print('==', part.__name__, flush=True)

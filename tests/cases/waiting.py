@@ -128,7 +128,7 @@ def gives_up(mount):
     line = [line for line in mount.read('events').splitlines() if f' gave-up {name} ' in line][0]
     after = (moment(line.split()[1]) - created).total_seconds()
     check(seconds - 0.1 < after < 60, 'it gives up before its second', after)
-    check('how=gave-up' in mount.read('history').splitlines()[-1])
+    check(' how=gave-up state=pending ' in mount.read('history').splitlines()[-1])
     mount.release_all()
 
 

@@ -135,6 +135,7 @@ class Tree:
             "created": "2026-11-21T14:32:10+00:00",
             "device": f"gpu{device}",
             "fraction": "0.5",
+            "share": "50",
             "memory_limit": str(5120 << 20),
             "memory_used": str((12 << 20) - 1),
             "memory_peak": str(40 << 20),

@@ -64,6 +64,7 @@ PARTITION = {
     "user": "alice",
     "device": "gpu0",
     "fraction": 0.5,
+    "share": 50,
     "memory_bytes": 5120 << 20,
     "memory_used_bytes": (12 << 20) - 1,
     "memory_peak_bytes": 40 << 20,

@@ -118,7 +118,7 @@ class Zsh(Shell, unittest.TestCase):
         """
 
     def wait(self, ours, word):
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while time.monotonic() < until:
             if select.select([ours], [], [], 0.05)[0]:
                 os.read(ours, 65536)

@@ -163,7 +163,7 @@ def links(mount):
 
 
 def others(mount):
-    """Whoever can change the link, or what it leads to, has engines of root run their programs."""
+    """Users who can change the link, or what it leads to, have engines of root run programs."""
     home = os.path.join(lib.T, 'home')
     os.mkdir(home)
     os.chown(home, alice.uid, alice.gid)
@@ -185,7 +185,8 @@ def others(mount):
     equal((code, out), (3, ''), err)  # root cannot even look into it
     code, out, err = chronos(private, 'cdi', 'install', '--dir', home + '/cdi', user=alice)
     equal((code, err), (0, ''), out)
-    equal(alice.call(lib.read, home + '/cdi/chronosfs.json'), alice.call(private.read, 'cdi') + '\n')
+    equal(alice.call(lib.read, home + '/cdi/chronosfs.json'),
+          alice.call(private.read, 'cdi') + '\n')
     private.close()
     # A tree of root's in a directory of hers: unmounted, the path is hers.
     os.mkdir(home + '/tree')

@@ -95,8 +95,9 @@ class Podman:
     def begin(self, *words, options=(), image=None, rootfs=None):
         """Starts a program in a container, of an image or a directory, else of this machine's
         /usr."""
-        of = [image] if image else ['--rootfs', rootfs] if rootfs else ['-v', '/usr:/usr:ro', '-v', '/etc/ld.so.cache:/etc/ld.so.cache',
-                                    '--rootfs', self.rootfs]
+        ours = ['-v', '/usr:/usr:ro', '-v', '/etc/ld.so.cache:/etc/ld.so.cache']
+        of = [image] if image else ['--rootfs', rootfs] if rootfs else [
+            *ours, '--rootfs', self.rootfs]
         return self.start('run', '--rm', *self.options, *options, *of, *words)
 
     def finish(self, process):

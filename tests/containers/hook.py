@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The hook that engines run, chronos join --oci: which processes it joins, whatever the state of the
-container on its standard input says."""
+"""The hook that engines run, chronos join --oci: which processes it joins, whatever the state of
+the container on its standard input says."""
 import json
 import os
 import subprocess

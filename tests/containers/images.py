@@ -20,9 +20,9 @@ cc() { gcc -D_GNU_SOURCE -std=c11 -fvisibility=hidden -I/source "$@"; }
 cd /work
 cc -shared -fPIC -pthread -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic-functions -o libcuda.so.1 \
     /source/tests/fake_cuda/*.c
-cc -shared -fPIC -DCHAIN=chain1 -o libchain1.so /source/tests/cuda/other.c
-cc -shared -fPIC -DCHAIN=chain2 -o libchain2.so /source/tests/cuda/other.c
-cc -o user /source/tests/cuda/user.c ./libchain1.so ./libchain2.so ./libcuda.so.1
+cc -shared -fPIC -Wl,-soname,libchain1.so -DCHAIN=chain1 -o libchain1.so /source/tests/cuda/other.c
+cc -shared -fPIC -Wl,-soname,libchain2.so -DCHAIN=chain2 -o libchain2.so /source/tests/cuda/other.c
+cc -o user /source/tests/cuda/user.c ./libchain1.so ./libchain2.so ./libcuda.so.1 -ldl
 ldd --version | head -n 1
 '''
 

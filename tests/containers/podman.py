@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Containers of podman in partitions: podman.py RUNTIME USER. RUNTIME is crun or runc; USER is root,
-or alice without any privilege."""
+"""Containers of podman in partitions: podman.py RUNTIME USER. RUNTIME is crun or runc; USER is
+root, or alice without any privilege."""
 import json
 import os
 import signal
@@ -26,7 +26,7 @@ def copied_spec(mount, reader, kind):
 
 
 def inside(mount, box):
-    """The first process belongs before it starts, and its children do; it charges, whoever it is."""
+    """The first process belongs before it starts, and its children do; it charges, as any user."""
     name = USER.call(mount.ask, '0.5 600')
     script = ('echo $CHRONOS_PARTITION; cat $CHRONOS_PARTITION/procs | grep -c .; '
               'exec 3>$CHRONOS_PARTITION/charge && echo +4096 >&3 && cat $CHRONOS_PARTITION/charge')
@@ -56,7 +56,8 @@ def refused(mount, box, name):
     """The engine shows why, and nothing has run."""
     stranger = bob.call(mount.ask, '0.1 600')
     as_root = copied_spec(mount, lib.root, 'copy')
-    work = ['-v', f'{box.rootfs}/work:/work', '--annotation', f'run.oci.hooks.stderr={box.home}/why']
+    work = ['-v', f'{box.rootfs}/work:/work',
+            '--annotation', f'run.oci.hooks.stderr={box.home}/why']
     if USER.uid:  # it is not among what she can use, and the hook runs as her
         code, out, err = box.run('touch', '/work/ran', options=device(stranger) + work)
         equal((code, out), (126, ''))

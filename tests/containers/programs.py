@@ -44,8 +44,8 @@ def opencl():
         for box in boxes():
             name = box.user.call(mount.ask, '0.25 600')
             limit = mount.read('gpu0', name, 'memory_limit')
-            code, out, err = box.run('clinfo', options=[*device(name), *options,
-                                                        *at(os.path.dirname(icd['OCL_ICD_VENDORS']))])
+            place = os.path.dirname(icd['OCL_ICD_VENDORS'])
+            code, out, err = box.run('clinfo', options=[*device(name), *options, *at(place)])
             equal(code, 0, box.user.name, err)
             equal(re.findall(r'Global memory size +(\d+)', out), [limit], box.user.name, err)
             mount.release_all()

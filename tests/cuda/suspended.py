@@ -319,6 +319,38 @@ def queued(mount):
     os.unlink(mount.at('partitions', name))
 
 
+def crowd(mount):
+    """One user suspends a hundred partitions at the same time: another's is not kept waiting, and
+    each of them ends or is kept, and goes with `rm`."""
+    def ask_all():
+        return [mount.ask('0.1% 600 on_expiry=suspend grace=0') for _ in range(100)]
+
+    def suspend_all():
+        for name in names:
+            mount.write('0', 'partitions', name, 'remaining')
+    names = alice.call(ask_all)
+    sleepers = {name: Program(['cat'], alice) for name in names[::5]}
+    for name, program in sleepers.items():
+        lib.write(mount.at('partitions', name, 'procs'), str(program.process.pid))
+    mine = asked(mount, '10%', user=bob)
+    program = begin(mount, mine, bob)
+    alice.call(suspend_all)
+    suspend(mount, mine, bob)
+    check(wait_for(lambda: all(state(mount, name) == ('suspended' if name in sleepers else 'ended')
+                               for name in names), 60), [state(mount, name) for name in names])
+    check(wait_for(lambda: sum(line.split()[2] == 'suspended' for name in sleepers
+                               for line in events(mount, name)) == len(sleepers), 60))
+    for name, each in sleepers.items():
+        os.unlink(mount.at('partitions', name))
+        check(is_gone(each), 'killed')
+        each.kill()
+    resume(mount, mine, user=bob)
+    becomes(mount, mine, 'active')
+    equal(program.say('taken(0)'), str(518 * MIB))
+    program.end()
+    os.unlink(mount.at('partitions', mine))
+
+
 def main():
     """With `long` the parts that wait for time limits, and that die at each step."""
     lib.need_cgroups()
@@ -330,6 +362,6 @@ def main():
         print('==', part.__name__, f'{time.monotonic() - started:.1f} s', flush=True)
 
 
-PARTS = [away_and_back, refused, queued, hostile]
+PARTS = [away_and_back, refused, queued, hostile, crowd]
 LONG = [failures, hog, deaths]
 lib.run(main)

@@ -84,7 +84,7 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600 7200", "7200"},
         {"0.5 3600 0.5", "an extra number"},
         {"0.5 3600 .5", "an extra number"},
-        {"0.5 3600 bogus", "user=, name=, group=, on_expiry=, grace=, warn=, "},
+        {"0.5 3600 bogus", "user=, name=, group=, share=, on_expiry=, grace=, warn=, "},
         {"0.5 3600 bogus", "hold"},
         {"0.5 3600 start", "start=TIME"},
         {"0.5 3600 queue=1", "queue takes no value"},

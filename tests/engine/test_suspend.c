@@ -379,6 +379,23 @@ START_TEST(restored)
 }
 END_TEST
 
+/* Programs cannot be moved away from under MPS, nor from an instance. */
+START_TEST(not_from_mps)
+{
+    engine = new_engine();
+    ck_assert_int_eq(engine_name_device(engine, add_device(engine, 100 * GIB, true), "card"), 0);
+    set("config/suspend", "on");
+    set("config/allowed_on_expiry", "none term kill suspend");
+    set("sharing/card", "mps");
+    engine_events_free(engine_take_events(engine));
+    uint64_t id = lease(0, "0.5 100");
+    refused(engine_suspend(engine, CALL(SECONDS(1), &alice, &why), id), REFUSED_BUSY,
+            "its device is shared by mps");
+    ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
+    ck_assert_uint_eq(one_event(EVENT_EXPIRED)->after.on_expiry, ON_EXPIRY_TERM);
+}
+END_TEST
+
 /* -- at random ----------------------------------------------------------------------------------
  */
 
@@ -532,7 +549,8 @@ int main(void)
                                   taken_back,
                                   not_low,
                                   not_preempted,
-                                  restored};
+                                  restored,
+                                  not_from_mps};
     TCase *all = check_case("suspend", NULL, stop);
 
     tcase_add_loop_test(all, at_random, 0, 10);

@@ -174,6 +174,17 @@ static void write_request_ns(struct written *written, const char *name, const re
         add(written, " %s=%" PRId64, name, *ns / NS_PER_SECOND);
 }
 
+static void write_request_share(struct written *written, const char *name,
+                                const request_share *share)
+{
+    char text[16];
+
+    REQUIRE(*share <= 1000000);
+    sharing_mode_share_text(*share, text, sizeof(text));
+    if (*share)
+        add(written, " %s=%s", name, text);
+}
+
 static void write_request_priority(struct written *written, const char *name,
                                    const request_priority *priority)
 {
@@ -209,7 +220,10 @@ static void write_request(const struct request *request, struct written *written
     char text[REQUEST_TEXT_MAX];
 
     written->length = 0;
-    write_amount(&request->amount, text, sizeof(text));
+    if (request->slot)
+        snprintf(text, sizeof(text), "slot");
+    else
+        write_amount(&request->amount, text, sizeof(text));
     add(written, "%s %" PRId64, text, request->duration_ns / NS_PER_SECOND);
     write_ladder(&request->ending, text, sizeof(text));
     add(written, "%s", text);

@@ -344,6 +344,23 @@ START_TEST(coming_and_going)
 }
 END_TEST
 
+/* One that is killed closes its files, and does not answer, before it is gone. */
+START_TEST(killed_just_now)
+{
+    pid_t pid = member(1, GIB), dying = member(1, GIB);
+    bookings_close(bookings, 1, dying);
+    leave(1, 7);
+    for (int i = 0; i < 4; i++) {
+        step();
+        now_ns += S / 10;
+    }
+    ck_assert_uint_eq(device.calls[CHECKPOINT_LOCK], 0);
+    proctrack_fake_end(proctrack, dying, false);
+    ends_as(1, SUSPEND_DONE, "");
+    is_in(pid, CHECKPOINT_SAVED, true);
+}
+END_TEST
+
 /* -- coming back --------------------------------------------------------------------------------
  */
 
@@ -547,7 +564,7 @@ int main(void)
 {
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
                       refused_before_anything_is_locked, bounded, undone, undone_with_room_only,
-                      coming_and_going, waits_for_room, room_that_goes, lost,
+                      coming_and_going, killed_just_now, waits_for_room, room_that_goes, lost,
                       over_while_coming_back, taken_up, nothing_left, no_cgroups_any_more, turns,
                       empty_ones);
 }

@@ -75,8 +75,8 @@ def others_are_safe(mount):
 
 
 def join_until(mount, name, file, text):
-    """Tries to join from before the start on. Returns when it began, when it worked, and what failed
-    before."""
+    """Tries to join from before the start on. Returns when it began, when it worked, and what
+    failed before."""
     failed, began = set(), time.time()
     path = mount.at('partitions', name, file)
     while True:

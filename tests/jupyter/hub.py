@@ -2,6 +2,7 @@
 """Shared by the tests of JupyterHub: a hub on loopback, in a network namespace of the test."""
 
 import fcntl
+import html
 import http.cookiejar
 import json
 import os
@@ -35,7 +36,7 @@ c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True  # from JupyterHub 5 on
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.cleanup_servers = False
-c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 30}
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 120}
 c.JupyterHub.services = [{"name": "test", "api_token": "TOKEN"}]
 c.JupyterHub.load_roles = [{"name": "test", "services": ["test"], "scopes":
     ["admin:users", "admin:servers", "access:servers",
@@ -130,6 +131,17 @@ class Browser:
         words.update((one.name, one.value) for one in self.cookies if one.name == "_xsrf")
         return self._ask(path, {}, urllib.parse.urlencode(words, doseq=True).encode())
 
+    def refusal(self, page):
+        """The page of a refusal, after the one that shows the start if it took more than a
+        second."""
+        def failed():
+            nonlocal page
+            page = self.get(f"spawn-pending/{self.name}")
+            return "has failed" in page.text
+        if "Your server is starting up" in page.text:
+            until(failed)
+        return html.unescape(page.text)
+
     def server(self):
         """What there is where the user's server was."""
         request = urllib.request.Request(f"{URL[:-4]}/user/{self.name}/")
@@ -144,7 +156,7 @@ class Browser:
 
 def _open(function, request):
     try:
-        with function(request, timeout=60 * FACTOR) as answer:
+        with function(request, timeout=150 * FACTOR) as answer:
             return Answer(answer.status, answer.read().decode())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read().decode())
@@ -188,7 +200,10 @@ class Hub:
             return False
 
     def said(self):
-        return lib.read(self.log)[-6000:]
+        """The end of its log, without the requests that went well."""
+        lines = [line for line in lib.read(self.log).splitlines(keepends=True)
+                 if " log:186] 20" not in line]
+        return "".join(lines)[-6000:]
 
     def kill(self):
         """kill -9: its proxy and its servers stay."""
@@ -229,7 +244,13 @@ class Hub:
         """The lines that the page of a pending server reads."""
         request = urllib.request.Request(f"{URL}/api/users/{user}/server/progress")
         request.add_header("Authorization", f"token {TOKEN}")
-        return urllib.request.urlopen(request, timeout=60 * FACTOR)
+        return urllib.request.urlopen(request, timeout=150 * FACTOR)
+
+    def runs(self, user, server=""):
+        """Wait until a server is ready. Returns its process."""
+        if not until(lambda: self.ready(user, server)):
+            raise RuntimeError(self.said())
+        return self.pid(user, server)
 
     def ready(self, user, server=""):
         return self.servers(user).get(server, {}).get("ready", False)

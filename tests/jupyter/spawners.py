@@ -37,7 +37,7 @@ class Spawners(inside.Case):
         """The partition that a server is in."""
         [name] = self.mount.partitions()
         pids = self.mount.read("partitions", name, "procs").split()
-        self.assertIn(str(one.pid(user)), pids)
+        self.assertIn(str(one.runs(user)), pids)
         self.assertEqual(self.mount.read("partitions", name, "user"), user)
         return name
 
@@ -88,9 +88,9 @@ class Spawners(inside.Case):
             one.remove("alice")
             self.gone(one)
             self.mount.ask("1 1d")
-            page = Browser("alice").get("spawn/alice")
-            self.assertEqual(page.status, 409, page)
-            self.assertIn("Not enough available memory: 0.50", page.text)
+            browser = Browser("alice")
+            self.assertIn("Not enough available memory: 0.50",
+                          browser.refusal(browser.get("spawn/alice")))
             self.mount.release_all()
 
 

@@ -69,7 +69,7 @@ def said(*words):
 
 def plain(text):
     """Output without what differs each time."""
-    text = re.sub(r'\b\d\d:\d\d:\d\d\b', 'TIME', text)
+    text = re.sub(r'(\b\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\b', 'TIME', text)
     text = re.sub(r'\b\d+ seconds', 'N seconds', text)
     text = re.sub(r'\bStep \d', 'Step N', text)
     return re.sub(r'\bp\d+\b', 'ID', text)

@@ -334,9 +334,10 @@ class Ends(inside.Case):
             import asyncio, os, threading, time
             from chronos import Partitioner
             async def one(number):
-                p = Partitioner().create(number % 4, 0.01, 3, join=False, hold=True, warn=2)
+                p = Partitioner().create(number % 4, 0.01, 3600, join=False, hold=True, warn=3599)
                 assert await p.changed() == "expiring"
                 p.extend(1)
+                p.extend("-3590")
                 seen = time.monotonic()
                 await p.ended()
                 assert not p.active and await p.changed() == "ended"

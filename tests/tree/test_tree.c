@@ -329,7 +329,7 @@ START_TEST(test_summary)
         ck_assert_msg(strstr(text, line), "%s in %s", line, text);
         files++;
     }
-    ck_assert_uint_eq(files, 20);
+    ck_assert_uint_eq(files, 21);
     ck_assert_ptr_nonnull(strstr(text, "\ndevice_name=Two\n"));
     grant(0, 1001, "4K 60");
     node = (struct node){.dir = DIR_ROOT, .file = tree_node_hash("mine")};

@@ -74,7 +74,7 @@ static int look(int directory, const char *name)
     return -EXIT_REFUSED;
 }
 
-/* Engines that watch the directory notice a link that was made anew, also to the same file. */
+/* Engines that watch the directory notice a new link, also to the same file. */
 static int put_link(int directory, const char *name, const char *target)
 {
     unlinkat(directory, LINK_NEW, 0);
