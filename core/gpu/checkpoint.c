@@ -122,7 +122,7 @@ static int take(struct checkpoint *checkpoint, const struct checkpoint_answer **
         return -EAGAIN;
     int r = driver_child_receive(&process->child, &process->answer,
                                  checkpoint_answer_bytes(process->count), &process->got);
-    if (r == 0)
+    if (!r)
         r = clock_monotonic_ns() < process->due_ns ? -EAGAIN : -ETIMEDOUT;
     else if (r == 1)
         r = is_good(process) ? 0 : -EBADMSG;

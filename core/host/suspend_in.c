@@ -50,7 +50,7 @@ void suspend_in_unlock(struct suspensions *suspensions, struct suspension *suspe
                              SUSPEND_IN(CHECKPOINT_LOCKED), SUSPEND_UNLOCK_MS);
     if (r < 0)
         suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
-    else if (r == 0)
+    else if (!r)
         suspend_part_finish(suspensions, suspension, SUSPEND_BACK, now_ns);
 }
 
@@ -69,6 +69,6 @@ void suspend_in_come_back(struct suspensions *suspensions, struct suspension *su
                              SUSPEND_IN(CHECKPOINT_SAVED), suspend_part_move_ms(suspensions));
     if (r < 0)
         suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
-    else if (r == 0)
+    else if (!r)
         suspend_in_unlock(suspensions, suspension, now_ns);
 }

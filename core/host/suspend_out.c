@@ -23,7 +23,7 @@ void suspend_out_save(struct suspensions *suspensions, struct suspension *suspen
                              SUSPEND_IN(CHECKPOINT_LOCKED), suspend_part_move_ms(suspensions));
     if (r < 0)
         suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
-    else if (r == 0)
+    else if (!r)
         suspend_part_enter(suspension, STEP_FREEZE, now_ns);
 }
 
@@ -73,7 +73,7 @@ void suspend_out_looked(struct suspensions *suspensions, struct suspension *susp
                              SUSPEND_IN(CHECKPOINT_RUNNING), LOCK_MS);
     if (r < 0)
         suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
-    else if (r == 0)
+    else if (!r)
         suspend_out_look(suspensions, suspension, now_ns);
 }
 
