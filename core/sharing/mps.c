@@ -307,7 +307,11 @@ static int remove_all(const struct sharing_device *device)
     if (dir >= 0)
         unlinkat(dir, SILENT, 0);
     fd_close(dir);
-    rmdir(device->directory); /* fails while anything else is in it */
+    char above[SHARING_PATH_MAX];
+    snprintf(above, sizeof(above), "%s", device->directory);
+    rmdir(above); /* fails while anything else is in it */
+    *strrchr(above, '/') = '\0';
+    rmdir(above);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 """An ordinary user against sharing modes: the directories, the control daemon and its clients of a
 device shared by MPS, and the time of others."""
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -133,6 +134,7 @@ def main():
     mount.release_all()
     mount.write('none', 'gpu0', 'sharing')
     check(wait_for(lambda: not os.path.exists(pipe)))
+    shutil.rmtree(os.path.dirname(os.path.dirname(pipe)))  # the stand-in's notes
     mount.stop()
 
 
