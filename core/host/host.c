@@ -46,24 +46,6 @@ static void read_usage(struct host *host, int64_t asked_ns)
     telemetry_ask(host->telemetry, host->now_ns);
 }
 
-static void list_add(struct work_list *list, struct work_item *item)
-{
-    item->mail.next = NULL;
-    *(list->first ? list->last : &list->first) = &item->mail;
-    list->last = &item->mail.next;
-    list->count++;
-}
-
-static struct work_item *list_take(struct work_list *list)
-{
-    struct work_item *item = (struct work_item *)list->first;
-    if (!item)
-        return NULL;
-    list->first = item->mail.next;
-    list->count--;
-    return item;
-}
-
 static void join_free(struct work_item *item)
 {
     free(item->join.cgroup);
@@ -84,7 +66,7 @@ static void join(struct host *host, struct work_item *item)
     }
     if (!host->held.first)
         host->held_ns = host->now_ns + HELD_NS;
-    list_add(&host->held, item);
+    work_list_add(&host->held, item);
 }
 
 static void retry_joins(struct host *host)
@@ -93,7 +75,7 @@ static void retry_joins(struct host *host)
         return;
     host->held_ns = host->now_ns + HELD_NS;
     for (size_t left = host->held.count; left > 0; left--)
-        join(host, list_take(&host->held));
+        join(host, work_list_take(&host->held));
 }
 
 /* Answer the joins that wait, now that their partition is known or has ended: then they must not
@@ -101,9 +83,9 @@ static void retry_joins(struct host *host)
 static void answer_joins(struct host *host, uint64_t id, bool ended)
 {
     for (size_t left = host->held.count; left > 0; left--) {
-        struct work_item *item = list_take(&host->held);
+        struct work_item *item = work_list_take(&host->held);
         if (item->join.asked.id != id) {
-            list_add(&host->held, item);
+            work_list_add(&host->held, item);
         } else if (ended) {
             host_refuse_join(host, &item->join.asked, item->join.answer);
             join_free(item);
@@ -239,7 +221,7 @@ static void sort_items(struct host *host)
             free(item); /* its readers are refused when their time is up */
             continue;
         }
-        list_add(list, item);
+        work_list_add(list, item);
     }
 }
 
@@ -249,7 +231,7 @@ static void run_items(struct host *host)
     const int64_t until_ns = clock_boottime_ns() + ITEMS_NS;
     sort_items(host);
     do {
-        struct work_item *item = list_take(host->work.first ? &host->work : &host->reads);
+        struct work_item *item = work_list_take(host->work.first ? &host->work : &host->reads);
         if (!item)
             return;
         run_item(host, item);

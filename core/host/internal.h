@@ -59,6 +59,24 @@ struct work_list {
     size_t count;
 };
 
+static inline void work_list_add(struct work_list *list, struct work_item *item)
+{
+    item->mail.next = NULL;
+    *(list->first ? list->last : &list->first) = &item->mail;
+    list->last = &item->mail.next;
+    list->count++;
+}
+
+static inline struct work_item *work_list_take(struct work_list *list)
+{
+    struct work_item *item = (struct work_item *)list->first;
+    if (!item)
+        return NULL;
+    list->first = item->mail.next;
+    list->count--;
+    return item;
+}
+
 /* Used by the host thread only, except `thread`. */
 struct host {
     struct host_start start;

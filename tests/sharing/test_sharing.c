@@ -92,7 +92,7 @@ static void kept(const struct sharing_mode *mode)
 {
     int r = sharing_keep(&device, mode, &report);
 
-    ck_assert_msg(r == 0, "%d %s", r, report.note);
+    ck_assert_msg(!r, "%d %s", r, report.note);
     ck_assert(report.ready);
     ck_assert_str_eq(report.note, "");
 }
