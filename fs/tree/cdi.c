@@ -19,8 +19,10 @@
 #include <string.h>
 
 /* Version 0.6.0 is refused by podman 4.3, without the reason. */
-#define VERSION "0.5.0"
-#define KIND    "chronosfs.io/gpu"
+#define VERSION   "0.5.0"
+#define KIND      "chronosfs.io/gpu"
+#define READ_ONLY "\"ro\", \"rbind\", \"nosuid\", \"nodev\""
+#define MPS_PIPE  "CUDA_MPS_PIPE_DIRECTORY"
 /* Longer than a join can take. */
 #define HOOK_TIMEOUT_S 60
 /* With so many partitions the text of root is printed once for all reads within this time. */
@@ -83,14 +85,13 @@ static bool take_directory(const char *library, char directory[static PATH_MAX])
 static void print_mounts(const struct tree *tree, struct strbuf *out)
 {
     const char *const libraries[] = {tree->shared->opencl_layer, tree->shared->cuda_shim};
-    const char *read_only = "\"ro\", \"rbind\", \"nosuid\", \"nodev\"";
     char directory[PATH_MAX], last[PATH_MAX] = "";
     print_mount(tree->shared->mount_point,
                 "\"rbind\", \"rslave\", \"nosuid\", \"nodev\", \"noexec\"", true, out);
     for (int i = 0; i < 2; i++) {
         if (!take_directory(libraries[i], directory) || !strcmp(directory, last))
             continue;
-        print_mount(directory, read_only, false, out);
+        print_mount(directory, READ_ONLY, false, out);
         strcpy(last, directory);
     }
 }
@@ -100,6 +101,7 @@ static void print_mounts(const struct tree *tree, struct strbuf *out)
 struct list {
     struct strbuf *out;
     bool first;
+    char pipe[ENV_VALUE_MAX]; /* the directory that MPS_PIPE names, or "" */
 };
 
 static void print_variable(void *context, const char *name, const char *value)
@@ -109,6 +111,8 @@ static void print_variable(void *context, const char *name, const char *value)
     print_comma(&list->first, list->out);
     snprintf(text, sizeof(text), "%s=%s", name, value);
     print_text(text, list->out);
+    if (!strcmp(name, MPS_PIPE))
+        snprintf(list->pipe, sizeof(list->pipe), "%s", value);
 }
 
 /* A container with two partitions has the variables of the last one alone, but for this one, which
@@ -152,7 +156,7 @@ static void print_hook(const struct tree *tree, const struct partition *partitio
 
 static void print_device(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
-    struct list variables = {out, true}, nodes = {out, true};
+    struct list variables = {.out = out, .first = true}, nodes = variables;
     strbuf_print(out, "{\"name\": \"p%llu\", \"containerEdits\": {\n    \"env\": [",
                  (unsigned long long)partition->id);
     env_each(tree, partition, print_variable, &variables);
@@ -160,6 +164,10 @@ static void print_device(struct tree *tree, const struct partition *partition, s
     strbuf_print(out, "],\n    \"deviceNodes\": [");
     for (uint32_t i = 0; i < partition->share_count; i++)
         print_nodes(tree, partition->shares[i].device, &nodes);
+    if (variables.pipe[0]) {
+        strbuf_print(out, "],\n    \"mounts\": [");
+        print_mount(variables.pipe, READ_ONLY, true, out);
+    }
     strbuf_print(out, "],\n    \"hooks\": [");
     print_hook(tree, partition, out);
     strbuf_print(out, "]}}");

@@ -3,6 +3,7 @@
 """gpuN/sharing: the modes of a device, who sets them, what they refuse, and how they last; and MPS
 with a stand-in for the vendor's control program (tests/sharing)."""
 import glob
+import json
 import os
 import shutil
 import signal
@@ -147,6 +148,8 @@ def mps_as_designed(mount):
     name = alice.call(mount.ask, '10G 600 share=70')
     has = variables(mount, name)
     equal(has['CUDA_MPS_PIPE_DIRECTORY'], status(mount)['pipe'])
+    edits = json.loads(mount.read('cdi'))['devices'][0]['containerEdits']
+    equal([where['hostPath'] for where in edits['mounts']], [status(mount)['pipe']])
     equal(has['CUDA_MPS_ACTIVE_THREAD_PERCENTAGE'], '50')
     equal(has['CUDA_MPS_PINNED_DEVICE_MEM_LIMIT'], '0=10240M')
     alice.call(lib.write, mount.at('gpu0', name, 'share'), '20')

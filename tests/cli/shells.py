@@ -47,14 +47,14 @@ class Shell:
                                   PATH=f"{cls.directory.name}:{os.environ['PATH']}")
 
     def test_commands(self):
-        self.assertEqual(self.complete("re"), ["release", "report", "reserve"])
+        self.assertEqual(self.complete("re"), ["release", "report", "reserve", "resume"])
         self.assertEqual(self.complete(""), sorted(commands()))
         self.assertEqual(self.complete("help st"), ["stats"])
 
     def test_options(self):
         for command in "create", "list", "release", "run", "events":
             self.assertEqual(self.complete(command + " --"), options(command), command)
-        self.assertEqual(self.complete("create --on-expiry "), ["kill", "none", "term"])
+        self.assertEqual(self.complete("create --on-expiry "), ["kill", "none", "suspend", "term"])
         self.assertEqual(self.complete("create --on-expiry=k"), ["--on-expiry=kill"])
 
     def test_ids(self):
@@ -74,7 +74,8 @@ class Shell:
         self.assertEqual(self.complete("create --name a g"), ["gpu0", "gpu1"])
 
     def test_programs(self):
-        for words in "0.5 1h", "--in p1", "--name a 0.5 1h":
+        for words in ("0.5 1h", "--in p1", "--name a 0.5 1h", "gpu1 0.5 1h",
+                      "--name a 0 0.5 1h"):
             self.assertIn("mkdir", self.complete(f"run {words} mkdi"), words)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")

@@ -61,7 +61,7 @@ OWN = """ChronosWarning Device GaveUp InvalidRequest NotEnoughMemory NotMounted 
 PartitionEnded Suggestion current devices limit partitions""".split()
 PARTITION = """active changed device devices duration ended enforcement events extend join leave
 limit_torch memory_fraction memory_limit memory_peak memory_used name partition_id
-processes promised reason release resize start state time_remaining wait""".split()
+processes promised reason release resize resume start state suspend time_remaining wait""".split()
 STANDARD = """__future__ _thread argparse asyncio atexit builtins concurrent.futures ctypes datetime
 errno hashlib html importlib json os pwd re runpy select shutil signal sys tempfile threading time
 typing warnings""".split()

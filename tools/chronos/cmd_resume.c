@@ -36,7 +36,7 @@ const struct command cmd_resume = {
     .help = "Asks for as much of its device as the partition had, for DURATION from now on,\n"
             "and lets its programs go on there. Without room it is refused, or waits with\n"
             "--queue. If the device is full in spite of the lease, because programs outside\n"
-            "of partitions use it, it stays suspended, and `events` says so.\n"
+            "of partitions use it, it stays suspended, and events says so.\n"
             "\n"
             "    chronos resume p1 1h\n"
             "    chronos resume p1 1h --queue",

@@ -24,8 +24,8 @@ const struct command cmd_suspend = {
     .summary = "Let the programs of a partition leave its device.",
     .help = "Ends the lease of a partition whose on_expiry is suspend, as the end of its\n"
             "time does: its programs move to the machine's memory and stop, its room on the\n"
-            "device is free for others, and the partition waits for `chronos resume`. What\n"
-            "cannot be suspended ends as with term; `events` says why.\n"
+            "device is free for others, and the partition waits for chronos resume. What\n"
+            "cannot be suspended ends as with term; events says why.\n"
             "\n"
             "    chronos create 0 50% 1h --on-expiry suspend\n"
             "    chronos suspend p1",

@@ -142,8 +142,8 @@ static void zsh_option(const struct command *command, const struct option *optio
 {
     bool optional = command_value_is_optional(option);
     const char *equals = optional ? "=-" : "=";
-    /* with --in no AMOUNT and no DURATION stands before the program */
-    fputs(strcmp(option->name, "in") == 0 ? "        '(1 2)" : "        '", stdout);
+    /* with --in neither DEVICE nor AMOUNT nor DURATION stands before the program */
+    fputs(strcmp(option->name, "in") == 0 ? "        '(1 2 3)" : "        '", stdout);
     if (letter)
         printf("-%c[", option->letter);
     else
@@ -157,15 +157,21 @@ static void zsh_option(const struct command *command, const struct option *optio
     puts("' \\");
 }
 
-static void zsh_words(const struct command *command)
+/* Print the arguments. `skip`: the first one is left out; in its place the second one can be it. */
+static void zsh_words(const struct command *command, bool skip)
 {
     int position = 1;
-    for (const char *word = command->args; *word != '\0'; position++) {
+    char first[32] = "";
+    for (const char *word = command->args; *word != '\0';) {
         char text[32];
         size_t length = strcspn(word, " ");
         snprintf(text, sizeof(text), "%.*s", (int)length, word);
         word += length;
         word += strspn(word, " ");
+        if (skip && first[0] == '\0') {
+            snprintf(first, sizeof(first), "%s", text);
+            continue;
+        }
         if (command->own_words && strcmp(text, "PROGRAM") == 0) {
             puts("        '*:::PROGRAM:_normal' \\");
             return;
@@ -174,9 +180,22 @@ static void zsh_words(const struct command *command)
             fputs("        '*", stdout);
         else
             printf("        '%d", position);
-        zsh_value(command, text);
+        zsh_value(command, skip && position == 1 ? first : text);
         puts("' \\");
+        position++;
     }
+}
+
+static void zsh_arguments(const struct command *command, bool skip)
+{
+    const struct option *option;
+    puts("_arguments -s \\");
+    for (int j = 0; (option = command_option(command, j)); j++) {
+        zsh_option(command, option, false);
+        if (option->letter != 0)
+            zsh_option(command, option, true);
+    }
+    zsh_words(command, skip);
 }
 
 void completion_zsh(void)
@@ -189,14 +208,14 @@ void completion_zsh(void)
     }
     puts(")\n_chronos_describe() {\n    case $1 in");
     for (size_t i = 0; commands[i]; i++) {
-        const struct option *option;
-        printf("    %s) _arguments -s \\\n", commands[i]->name);
-        for (int j = 0; (option = command_option(commands[i], j)); j++) {
-            zsh_option(commands[i], option, false);
-            if (option->letter != 0)
-                zsh_option(commands[i], option, true);
+        printf("    %s) ", commands[i]->name);
+        if (commands[i]->own_words) {
+            fputs("if ! _chronos_names_device; then ", stdout);
+            zsh_arguments(commands[i], true);
+            puts("        && return 0; return 1; fi");
+            fputs("        ", stdout);
         }
-        zsh_words(commands[i]);
+        zsh_arguments(commands[i], false);
         puts("        && return 0 ;;");
     }
     puts("    esac\n    return 1\n}");
