@@ -35,6 +35,10 @@ static void add_member(void *context, pid_t pid)
     struct suspend_member *member = find(suspension, pid);
     if (listing->r)
         return;
+    if (!member && suspension->member_count >= CHECKPOINT_PROCESS_MAX) {
+        suspension->crowded = true;
+        return;
+    }
     if (!member && array_reserve(suspension->members, suspension->member_capacity,
                                  suspension->member_count + 1)) {
         listing->r = -ENOMEM;
@@ -51,6 +55,7 @@ int suspend_members_list(const struct suspensions *suspensions, struct suspensio
 {
     struct listing listing = {.suspension = suspension};
     size_t kept = 0;
+    suspension->crowded = false;
     for (size_t i = 0; i < suspension->member_count; i++)
         suspension->members[i].here = false;
     int r = proctrack_members(suspensions->start.proctrack, suspension->partition.id, add_member,
@@ -210,7 +215,7 @@ bool suspend_members_check(const struct suspensions *suspensions, struct suspens
         return refuse(suspension, "The driver does not say what its processes have.");
     if (answer->split)
         return refuse(suspension, "Its device is a part of another one (MIG).");
-    if (suspension->member_count > CHECKPOINT_PROCESS_MAX)
+    if (suspension->crowded)
         return refuse(suspension, "It has too many processes.");
     if (proctrack_claims(suspensions->start.proctrack, suspension->partition.id, NULL, NULL) > 0)
         return refuse(suspension, "Cgroups of others belong to it.");

@@ -45,6 +45,7 @@ struct suspension {
     bool found;   /* after a restart: it has processes */
     bool lost;    /* some cannot be restored */
     bool running; /* counts for SUSPEND_RUNNING_MAX */
+    bool crowded; /* it has more processes than can be asked about; those are not in the list */
     uint32_t rounds, doubts;
     int32_t doubted;  /* looks as if it could not be suspended, or is ending; 0: none */
     int64_t begun_ns; /* when it was to leave, or to come back */

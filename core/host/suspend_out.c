@@ -34,6 +34,8 @@ void suspend_out_look(struct suspensions *suspensions, struct suspension *suspen
     int fresh = suspend_members_list(suspensions, suspension);
     if (fresh < 0)
         suspend_undo(suspensions, suspension, now_ns, "Its processes cannot be listed.");
+    else if (fresh == 0 && suspension->crowded) /* else they are asked first: some can be locked */
+        suspend_undo(suspensions, suspension, now_ns, "It has too many processes.");
     else if (fresh > 0 && !suspension->doubted && suspension->rounds++ == ROUNDS_MAX)
         suspend_undo(suspensions, suspension, now_ns, "It has new processes all the time.");
     else if (suspension->member_count == 0)
@@ -91,6 +93,7 @@ void suspend_out_freeze(struct suspensions *suspensions, struct suspension *susp
         return;
     }
     if (r || suspend_members_list(suspensions, suspension) < 0 ||
+        suspension->crowded || /* some could be on the device, and are not asked about */
         suspend_part_ask(suspensions, suspension, STEP_CHECK, CHECKPOINT_FIGURES, false,
                          SUSPEND_ANY, SUSPEND_LOOK_MS) <= 0)
         suspend_undo(suspensions, suspension, now_ns, "Its processes cannot be frozen.");

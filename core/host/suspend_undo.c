@@ -59,8 +59,8 @@ void suspend_undo(struct suspensions *suspensions, struct suspension *suspension
                   const char *why)
 {
     int32_t pids[CHECKPOINT_PROCESS_MAX];
-    const bool touched =
-        suspension->step > STEP_LOOK || suspend_members_pids(suspension, false, STUCK, pids) > 0;
+    const bool touched = suspension->step > STEP_LOOK || suspension->frozen ||
+                         suspend_members_pids(suspension, false, STUCK, pids) > 0;
     if (why)
         snprintf(suspension->why, sizeof(suspension->why), "%.*s", SUSPEND_WHY_MAX - 1, why);
     suspension->checkpoint = checkpoint_free(suspension->checkpoint);
