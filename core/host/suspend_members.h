@@ -43,6 +43,7 @@ struct suspension {
     bool failing; /* what was done is undone, for `why` */
     bool frozen;  /* proctrack_freeze was asked for */
     bool found;   /* after a restart: it has processes */
+    bool unsure;  /* likewise: it was coming back, and some may be there already */
     bool lost;    /* some cannot be restored */
     bool running; /* counts for SUSPEND_RUNNING_MAX */
     bool crowded; /* it has more processes than can be asked about; those are not in the list */

@@ -49,9 +49,12 @@ void suspend_undo_thaw(struct suspensions *suspensions, struct suspension *suspe
     suspension->frozen = false;
     if (suspend_members_list(suspensions, suspension) < 0 ||
         suspend_part_ask(suspensions, suspension, STEP_STATES, CHECKPOINT_LOOK, false, SUSPEND_ANY,
-                         SUSPEND_LOOK_MS) < 0)
-        suspend_part_enter(suspension, suspension->back ? STEP_FREEZE : STEP_THAW,
-                           now_ns + SUSPEND_FREEZE_NS);
+                         SUSPEND_LOOK_MS) < 0) {
+        if (suspension->back)
+            suspend_in_back_off(suspensions, suspension, now_ns);
+        else
+            suspend_part_enter(suspension, STEP_THAW, now_ns + SUSPEND_FREEZE_NS);
+    }
 }
 
 /* Undo what was done. Whatever a call that failed has done is found by asking. */

@@ -444,6 +444,21 @@ START_TEST(over_while_coming_back)
 }
 END_TEST
 
+/* More processes than can be asked about, the last of which went to the device. */
+START_TEST(crowd_in_the_meantime)
+{
+    member(1, GIB);
+    notes_at_once = false;
+    leave(1, 7);
+    ends_as(1, SUSPEND_MEASURED, "");
+    for (int i = 0; i < CHECKPOINT_PROCESS_MAX; i++)
+        member(1, 0);
+    member(1, 2 * GIB);
+    suspend_noted(&suspensions, 1, now_ns);
+    ends_as(1, SUSPEND_FAILED, "cannot be frozen");
+}
+END_TEST
+
 /* -- restarts ------------------------------------------------------------------------------------
  */
 
@@ -484,6 +499,33 @@ START_TEST(taken_up)
         is_in(first, CHECKPOINT_RUNNING, false);
         is_in(second, CHECKPOINT_RUNNING, false);
     }
+}
+END_TEST
+
+/* What is back already needs no room once more, and is never left on the device as suspended. */
+START_TEST(taken_up_when_back)
+{
+    pid_t first = member(1, GIB), second = member(1, 2 * GIB);
+    device.others_bytes = 77 * GIB; /* and nothing is free */
+    restore(SUSPEND_RETURNING, true, false);
+    ends_as(1, SUSPEND_BACK, "");
+    is_in(first, CHECKPOINT_RUNNING, false);
+    is_in(second, CHECKPOINT_RUNNING, false);
+}
+END_TEST
+
+/* Programs that do not answer are not thawed for ever. */
+START_TEST(no_answers)
+{
+    pid_t pid = member(1, GIB);
+    leave(1, 7);
+    ends_as(1, SUSPEND_DONE, "");
+    come_back(1);
+    device.unsupported = true;
+    run_for(20);
+    ends_as(1, SUSPEND_NO_ROOM, "");
+    device.unsupported = false;
+    is_in(pid, CHECKPOINT_SAVED, true);
 }
 END_TEST
 
@@ -565,6 +607,6 @@ int main(void)
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
                       refused_before_anything_is_locked, bounded, undone, undone_with_room_only,
                       coming_and_going, killed_just_now, waits_for_room, room_that_goes, lost,
-                      over_while_coming_back, taken_up, nothing_left, no_cgroups_any_more, turns,
-                      empty_ones);
+                      over_while_coming_back, crowd_in_the_meantime, taken_up, taken_up_when_back,
+                      no_answers, nothing_left, no_cgroups_any_more, turns, empty_ones);
 }
