@@ -229,6 +229,19 @@ bool suspend_members_check(const struct suspensions *suspensions, struct suspens
     return check_memory(suspensions, suspension, answer->host_bytes);
 }
 
+bool suspend_members_weigh(const struct suspensions *suspensions, struct suspension *suspension,
+                           const struct checkpoint_answer *answer)
+{
+    if (answer->result || !answer->known)
+        return refuse(suspension, "The driver does not say what its processes have.");
+    for (uint32_t i = 0; i < answer->count; i++) {
+        struct suspend_member *member = find(suspension, answer->process[i].pid);
+        if (member && answer->process[i].bytes)
+            member->bytes = answer->process[i].bytes;
+    }
+    return check_memory(suspensions, suspension, answer->host_bytes);
+}
+
 void suspend_members_kill(const struct suspensions *suspensions,
                           const struct suspension *suspension, uint32_t state)
 {

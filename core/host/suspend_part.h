@@ -58,6 +58,8 @@ void suspend_out_look(struct suspensions *suspensions, struct suspension *suspen
                       int64_t now_ns);
 void suspend_out_looked(struct suspensions *suspensions, struct suspension *suspension,
                         const struct checkpoint_answer *answer, int64_t now_ns);
+void suspend_out_weighed(struct suspensions *suspensions, struct suspension *suspension,
+                         const struct checkpoint_answer *answer, int64_t now_ns);
 void suspend_out_save(struct suspensions *suspensions, struct suspension *suspension,
                       int64_t now_ns);
 void suspend_out_freeze(struct suspensions *suspensions, struct suspension *suspension,

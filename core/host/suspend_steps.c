@@ -69,6 +69,9 @@ static void answered(struct suspensions *suspensions, struct suspension *suspens
         if (done(suspensions, suspension, answer, CHECKPOINT_LOCKED, "locked", now_ns))
             suspend_out_look(suspensions, suspension, now_ns);
         break;
+    case STEP_WEIGH:
+        suspend_out_weighed(suspensions, suspension, answer, now_ns);
+        break;
     case STEP_SAVE:
         if (done(suspensions, suspension, answer, CHECKPOINT_SAVED, "checkpointed", now_ns))
             suspend_part_enter(suspension, STEP_FREEZE, now_ns);

@@ -208,6 +208,18 @@ START_TEST(saved_when_durable)
 }
 END_TEST
 
+/* What they allocate before they are locked counts: without that room they would be lost. */
+START_TEST(grown_until_locked)
+{
+    pid_t pid = member(1, GIB);
+    leave(1, 7);
+    step(); /* asked for its state and its figures */
+    checkpoint_fake_find(&device, pid)->bytes = 3 * GIB;
+    ends_as(1, SUSPEND_DONE, "");
+    ck_assert_uint_eq(last(1)->bytes, 3 * GIB);
+}
+END_TEST
+
 /* -- refusals --------------------------------------------------------------------------------- */
 
 static void refused(const char *why)
@@ -605,8 +617,9 @@ END_TEST
 int main(void)
 {
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
-                      refused_before_anything_is_locked, bounded, undone, undone_with_room_only,
-                      coming_and_going, killed_just_now, waits_for_room, room_that_goes, lost,
-                      over_while_coming_back, crowd_in_the_meantime, taken_up, taken_up_when_back,
-                      no_answers, nothing_left, no_cgroups_any_more, turns, empty_ones);
+                      grown_until_locked, refused_before_anything_is_locked, bounded, undone,
+                      undone_with_room_only, coming_and_going, killed_just_now, waits_for_room,
+                      room_that_goes, lost, over_while_coming_back, crowd_in_the_meantime, taken_up,
+                      taken_up_when_back, no_answers, nothing_left, no_cgroups_any_more, turns,
+                      empty_ones);
 }
