@@ -107,6 +107,7 @@ static bool is_good(const struct process *process)
     bool good = answer->magic == DRIVER_MAGIC && answer->number == process->number &&
                 answer->count == process->count && answer->result <= 0 &&
                 answer->free_bytes <= INT64_MAX && answer->host_bytes <= INT64_MAX &&
+                answer->machine_bytes <= INT64_MAX &&
                 line_fits(answer->note, 0, sizeof(answer->note));
     for (uint32_t i = 0; good && i < answer->count; i++)
         good = answer->process[i].pid == process->question.pid[i] &&

@@ -189,8 +189,23 @@ static uint64_t away_bytes(const struct suspensions *suspensions,
     return bytes;
 }
 
+/* What others that leave will still take of the machine's memory, or have taken just now. */
+static uint64_t moving_bytes(const struct suspensions *suspensions,
+                             const struct suspension *suspension)
+{
+    uint64_t bytes = 0;
+    for (const struct avl_node *node = avl_first(&suspensions->by_id); node;
+         node = avl_after(&suspensions->by_id, node)) {
+        const struct suspension *other = avl_entry_const(node, struct suspension, by_id);
+        if (other != suspension && other->running && !other->back && !other->failing &&
+            other->step < STEP_FREEZE)
+            bytes += other->bytes;
+    }
+    return bytes;
+}
+
 static bool check_memory(const struct suspensions *suspensions, struct suspension *suspension,
-                         uint64_t host_bytes)
+                         const struct checkpoint_answer *answer)
 {
     uint32_t count;
     uint64_t bytes = suspend_members_bytes(suspension, SUSPEND_ANY, &count);
@@ -198,10 +213,14 @@ static bool check_memory(const struct suspensions *suspensions, struct suspensio
     const uint64_t ppm = suspensions->start.policy->max_suspended_ppm;
     uint64_t most = machine / 1000000 * ppm + machine % 1000000 * ppm / 1000000;
     uint64_t away = away_bytes(suspensions, suspension);
-    if (bytes / 10 * HOST_TENTHS > host_bytes)
+    uint64_t moving = moving_bytes(suspensions, suspension);
+    if (bytes / 10 * HOST_TENTHS > answer->host_bytes ||
+        (bytes + moving) / 10 * HOST_TENTHS > answer->machine_bytes)
         return refuse(suspension, "The machine, or a cgroup, has too little memory left for it.");
     if (away > most || bytes > most - away)
         return refuse(suspension, "Its owner would have more suspended than max_suspended allows.");
+    if (bytes > suspension->bytes) /* so that others see it */
+        suspension->bytes = bytes;
     return true;
 }
 
@@ -226,7 +245,7 @@ bool suspend_members_check(const struct suspensions *suspensions, struct suspens
         if (!check_member(suspensions, suspension, member))
             return false;
     }
-    return check_memory(suspensions, suspension, answer->host_bytes);
+    return check_memory(suspensions, suspension, answer);
 }
 
 bool suspend_members_weigh(const struct suspensions *suspensions, struct suspension *suspension,
@@ -239,7 +258,7 @@ bool suspend_members_weigh(const struct suspensions *suspensions, struct suspens
         if (member && answer->process[i].bytes)
             member->bytes = answer->process[i].bytes;
     }
-    return check_memory(suspensions, suspension, answer->host_bytes);
+    return check_memory(suspensions, suspension, answer);
 }
 
 void suspend_members_kill(const struct suspensions *suspensions,

@@ -471,6 +471,22 @@ START_TEST(crowd_in_the_meantime)
 }
 END_TEST
 
+/* Several users at once: there is room in the machine for one. */
+START_TEST(together)
+{
+    member(1, 10 * GIB);
+    member(2, 10 * GIB);
+    device.host_bytes = 20 * GIB;
+    notes_at_once = false;
+    leave(1, 7);
+    leave(2, 8);
+    run_for(2);
+    ck_assert_int_eq(last(1)->outcome, SUSPEND_MEASURED);
+    ck_assert_int_eq(last(2)->outcome, SUSPEND_FAILED);
+    ck_assert_ptr_nonnull(strstr(last(2)->why, "too little memory"));
+}
+END_TEST
+
 /* -- restarts ------------------------------------------------------------------------------------
  */
 
@@ -619,7 +635,7 @@ int main(void)
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
                       grown_until_locked, refused_before_anything_is_locked, bounded, undone,
                       undone_with_room_only, coming_and_going, killed_just_now, waits_for_room,
-                      room_that_goes, lost, over_while_coming_back, crowd_in_the_meantime, taken_up,
-                      taken_up_when_back, no_answers, nothing_left, no_cgroups_any_more, turns,
-                      empty_ones);
+                      room_that_goes, lost, over_while_coming_back, crowd_in_the_meantime, together,
+                      taken_up, taken_up_when_back, no_answers, nothing_left, no_cgroups_any_more,
+                      turns, empty_ones);
 }
