@@ -145,9 +145,11 @@ static bool counts(const struct engine *engine, const struct partition *partitio
 int accounts_check(struct engine *engine, const struct call *call,
                    const struct partition *partition, uint32_t priority, struct entry *entry)
 {
+    /* One that was suspended did not wait before. */
+    bool fresh = !entry || entry->partition.state == PARTITION_SUSPENDED;
     struct quota_ask ask = {
         .class = priority,
-        .waits = !entry && counts(engine, partition, accounts_of(engine, partition->uid))};
+        .waits = fresh && counts(engine, partition, accounts_of(engine, partition->uid))};
 
     if (call->caller->admin)
         return 0;

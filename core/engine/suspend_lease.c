@@ -42,7 +42,6 @@ void suspend_lease(struct engine *engine, struct engine_event *event, struct ent
     event->after.state = PARTITION_SUSPENDED;
     event->after.suspend_stage = SUSPEND_LEAVING;
     event->after.arrival = ARRIVAL_NONE;
-    event->after.arrival = ARRIVAL_NONE;
     event->after.end_ns = timeline_later(event->at_ns, engine->policy.suspend_keep_ns);
     if (event->after.end_ns > ENGINE_TIME_MAX)
         event->after.end_ns = ENGINE_TIME_MAX;

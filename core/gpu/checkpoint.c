@@ -15,13 +15,17 @@
 
 #define IDLE_MS 600000 /* longer than any pause between two questions */
 
+/* Processes that were killed and have not ended yet: those that have a driver open take a while.
+ * Each is waited for by a later call. All ports are used by one thread. */
+#define DROPPED_MAX 64
+static pid_t dropped[DROPPED_MAX];
+
 struct process {
     struct checkpoint base;
     struct gpu_setup *setup;
     char *program;
     struct driver_child child;
-    pid_t stuck; /* could not be ended; 0: none */
-    bool open;   /* a question is */
+    bool open; /* a question is */
     uint32_t number, count;
     int64_t due_ns;
     size_t got;
@@ -34,14 +38,31 @@ static struct process *process_of(struct checkpoint *checkpoint)
     return (struct process *)checkpoint;
 }
 
-/* A process that cannot be killed now is reaped by a later call, or by init. */
+static void reap(void)
+{
+    for (size_t i = 0; i < DROPPED_MAX; i++)
+        if (dropped[i] && driver_child_gone(dropped[i]))
+            dropped[i] = 0;
+}
+
+static void drop(pid_t pid)
+{
+    size_t i = 0;
+    while (i < DROPPED_MAX && dropped[i])
+        i++;
+    if (i < DROPPED_MAX) /* else init reaps it after us */
+        dropped[i] = pid;
+}
+
+/* One with an open question may be at work still: wait a moment, so that the next one finds what it
+ * has done. */
 static void end(struct process *process)
 {
-    if (process->stuck && driver_child_gone(process->stuck))
-        process->stuck = 0;
-    pid_t pid = driver_child_end(&process->child, false);
+    reap();
+    pid_t pid = process->open ? driver_child_end(&process->child, false)
+                              : driver_child_drop(&process->child);
     if (pid)
-        process->stuck = pid;
+        drop(pid);
     process->open = false;
 }
 
@@ -107,6 +128,7 @@ static bool is_good(const struct process *process)
     bool good = answer->magic == DRIVER_MAGIC && answer->number == process->number &&
                 answer->count == process->count && answer->result <= 0 &&
                 answer->free_bytes <= INT64_MAX && answer->host_bytes <= INT64_MAX &&
+                answer->machine_bytes <= INT64_MAX &&
                 line_fits(answer->note, 0, sizeof(answer->note));
     for (uint32_t i = 0; good && i < answer->count; i++)
         good = answer->process[i].pid == process->question.pid[i] &&
@@ -128,12 +150,13 @@ static int take(struct checkpoint *checkpoint, const struct checkpoint_answer **
         r = is_good(process) ? 0 : -EBADMSG;
     if (r == -EAGAIN)
         return r;
-    process->open = false;
-    if (r)
+    if (r) {
         end(process);
-    else
-        *ret_answer = &process->answer;
-    return r;
+        return r;
+    }
+    process->open = false;
+    *ret_answer = &process->answer;
+    return 0;
 }
 
 static const struct checkpoint_ops ops = {free_process, ask, fd, due_ns, take};

@@ -55,12 +55,13 @@ struct checkpoint_answer {
     int32_t result;         /* 0; -EOPNOTSUPP: this driver cannot do it */
     uint32_t count;         /* processes, in the order in which they were asked about */
     /* by CHECKPOINT_LOOK and CHECKPOINT_FIGURES */
-    uint32_t known;      /* whether the device's memory and its processes are known */
-    uint32_t split;      /* the device is a part of another one */
-    uint64_t free_bytes; /* of the device */
-    uint64_t host_bytes; /* of the machine, which all the processes may have beside what they have
-                          */
-    char note[192];      /* why not, one line; or "" */
+    uint32_t known;         /* whether the device's memory and its processes are known */
+    uint32_t split;         /* the device is a part of another one */
+    uint64_t free_bytes;    /* of the device */
+    uint64_t machine_bytes; /* of the machine, which are free for all */
+    uint64_t host_bytes;    /* of these, which all the processes may have beside what they have
+                             */
+    char note[192];         /* why not, one line; or "" */
     struct checkpoint_process {
         int32_t pid;
         int32_t result; /* CUresult */

@@ -124,7 +124,7 @@ static int ask(struct checkpoint *checkpoint, enum checkpoint_call call, const i
         answer->known = !fake->device->unknown;
         answer->split = fake->device->split;
         answer->free_bytes = checkpoint_fake_free_bytes(fake->device);
-        answer->host_bytes = fake->device->host_bytes;
+        answer->machine_bytes = answer->host_bytes = fake->device->host_bytes;
     }
     return 0;
 }

@@ -28,7 +28,7 @@ static bool read_text(const char *path, char text[static TEXT_MAX])
     return n > 0;
 }
 
-static uint64_t machine_bytes(const char *proc)
+uint64_t checkpoint_machine_bytes(const char *proc)
 {
     char path[PATH_MAX], text[TEXT_MAX];
     uint64_t kib;
@@ -93,7 +93,7 @@ static uint64_t process_room(const char *proc, int32_t pid)
 
 uint64_t checkpoint_host_bytes(const char *proc, const struct checkpoint_answer *answer)
 {
-    uint64_t least = machine_bytes(proc);
+    uint64_t least = answer->machine_bytes;
     for (uint32_t i = 0; i < answer->count; i++) {
         uint64_t room =
             answer->process[i].bytes ? process_room(proc, answer->process[i].pid) : UINT64_MAX;

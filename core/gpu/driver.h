@@ -90,6 +90,8 @@ bool driver_child_poll(const struct driver_child *child, int64_t deadline_ns);
  * `by_itself`, first wait as long for it to end by itself, so that `status` shows how. Return 0,
  * or the pid of a process that cannot be killed now: pass it to driver_child_gone later. */
 pid_t driver_child_end(struct driver_child *child, bool by_itself);
+/* The same without waiting. */
+pid_t driver_child_drop(struct driver_child *child);
 /* True if the process has ended and driver_child_end has not reaped it. */
 bool driver_child_has_ended(const struct driver_child *child);
 /* True once the process that driver_child_end could not end is gone; reaps it. */

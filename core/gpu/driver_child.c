@@ -180,6 +180,20 @@ pid_t driver_child_end(struct driver_child *child, bool by_itself)
     return 0;
 }
 
+pid_t driver_child_drop(struct driver_child *child)
+{
+    pid_t pid = child->pid;
+
+    fd_close(child->socket);
+    fd_close(child->pidfd);
+    *child = (struct driver_child)DRIVER_CHILD_NONE;
+    if (pid == 0)
+        return 0;
+    kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
+    return driver_child_gone(pid) ? 0 : pid;
+}
+
 bool driver_child_gone(pid_t pid)
 {
     return waitpid(pid, NULL, WNOHANG) != 0;

@@ -154,6 +154,7 @@ static void add_figures(struct process *process, uint32_t index, struct checkpoi
             answer->process[i].bytes = row->memory_bytes;
     }
     usage_rows_free(&rows);
+    answer->machine_bytes = checkpoint_machine_bytes(process->setup.proc);
     answer->host_bytes = checkpoint_host_bytes(process->setup.proc, answer);
 }
 

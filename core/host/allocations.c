@@ -109,6 +109,7 @@ int allocations_put(struct allocations *allocations, const struct partition *par
     allocation->gid = partition->gid;
     allocation->mode = (uint16_t)partition->mode;
     allocation->account = account;
+    allocation->away = partition->suspend_stage == SUSPEND_AWAY;
     return 0;
 }
 

@@ -17,6 +17,7 @@ struct allocation {
     uint32_t uid, gid;
     uint32_t account; /* of the uid */
     uint16_t mode, share_count;
+    bool away;             /* it is suspended, and has nothing of its devices */
     struct guests *guests; /* owned; NULL: it never had any */
     struct share shares[];
 };

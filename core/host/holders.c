@@ -115,6 +115,8 @@ int holders_find(struct holders *holders, const struct allocations *allocations)
     holders->count = 0;
     for (uint64_t id = 0; !r && (allocation = allocations_after(allocations, id));
          id = allocation->id) {
+        if (allocation->away)
+            continue;
         r = add(holders, allocation, &(struct holder){.id = allocation->uid});
         if (!r && (allocation->mode & 0020))
             r = add(holders, allocation, &(struct holder){.id = allocation->gid, .is_group = true});

@@ -143,7 +143,9 @@ static void handle_event(struct host *host, const struct work_item *item)
     /* No other event affects holders, and names can change a thousand times a second. */
     const bool shares = kind == EVENT_SHARED || kind == EVENT_UNSHARED;
     const bool begins = kind == EVENT_CREATED || kind == EVENT_STARTED;
-    if (begins || kind == EVENT_HANDED || shares)
+    const bool moves =
+        kind == EVENT_SUSPENDED || kind == EVENT_RESUMING || kind == EVENT_RESUME_FAILED;
+    if (begins || moves || kind == EVENT_HANDED || shares)
         access_touch(host->access);
     int r = allocations_put(&host->allocations, partition, item->event.account);
     if (!r && shares)

@@ -3,14 +3,18 @@
 #include "modes.h"
 
 #include "core/base/child.h"
+#include "core/base/fd.h"
 #include "core/base/ns.h"
+#include "core/base/procfs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define LOOK_NS  (2 * NS_PER_SECOND)  /* between two looks at what is running */
@@ -87,6 +91,7 @@ static int do_keep(void *context, int socket)
     const struct keeper *keeper = context;
     struct sharing_report report;
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next worker's child is not to meet this one */
     sharing_keep(&keeper->device, &keeper->mode, &report);
     return write(socket, &report, sizeof(report)) == (ssize_t)sizeof(report) ? 0 : -EIO;
 }
@@ -98,7 +103,21 @@ struct parting {
     const struct keeper *keeper;
     uint32_t count;
     int32_t pids[SHARING_CLIENTS_MAX];
+    uint64_t starts[SHARING_CLIENTS_MAX]; /* a pid is reused while others are parted */
 };
+
+/* When a process started; 0: it is gone. */
+static uint64_t start_of(pid_t pid)
+{
+    char path[PROCFS_PATH_MAX];
+    struct procfs_stat stat = {.start = 0};
+
+    procfs_path(".", path);
+    int proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = proc < 0 ? proc : procfs_stat_read(proc, pid, &stat);
+    fd_close(proc);
+    return r ? 0 : stat.start;
+}
 
 static int do_part(void *context, int socket)
 {
@@ -106,9 +125,11 @@ static int do_part(void *context, int socket)
     const struct keeper *keeper = parting->keeper;
 
     (void)socket;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (uint32_t i = 0; i < parting->count; i++) {
         for (int tries = 0; tries < PART_TRIES; tries++) {
-            if (sharing_part(&keeper->device, &keeper->mode, parting->pids[i]) != -EBUSY)
+            if (!parting->starts[i] || start_of(parting->pids[i]) != parting->starts[i] ||
+                sharing_part(&keeper->device, &keeper->mode, parting->pids[i]) != -EBUSY)
                 break;
             usleep(50000);
         }
@@ -230,8 +251,10 @@ static void add_pid(void *context, pid_t pid)
 {
     struct parting *parting = context;
 
-    if (parting->count < SHARING_CLIENTS_MAX)
-        parting->pids[parting->count++] = pid;
+    if (parting->count == SHARING_CLIENTS_MAX)
+        return;
+    parting->starts[parting->count] = start_of(pid);
+    parting->pids[parting->count++] = pid;
 }
 
 static void look_at_parting(struct keeper *keeper, int64_t now_ns)

@@ -55,7 +55,7 @@ int suspend_leave(struct suspensions *suspensions, int64_t now_ns,
     }
     suspension->partition = *partition;
     /* Its lease was over before they were back: those that are frozen stay where they are. */
-    if (suspension->back && suspension->frozen)
+    if (suspension->back && suspension->frozen && suspension->rounds == 0)
         suspend_steps_away(suspensions, suspension, now_ns);
     else if (suspension->back)
         suspension->again = true;

@@ -11,6 +11,7 @@
 
 #define ROOM_NS      NS_PER_SECOND        /* between two questions for room */
 #define ROOM_MOST_NS (30 * NS_PER_SECOND) /* how long to ask for it */
+#define TRIES_MAX    3 /* to restore those that do not answer, or find no room after all */
 
 /* -- coming back ------------------------------------------------------------------------------ */
 
@@ -23,7 +24,8 @@ void suspend_in_ask_room(struct suspensions *suspensions, struct suspension *sus
                          int64_t now_ns)
 {
     suspension->member_count = 0; /* they are frozen: only figures of the device */
-    if (suspend_part_ask(suspensions, suspension, STEP_ROOM, CHECKPOINT_FIGURES, false, 0,
+    if (suspend_members_list(suspensions, suspension) < 0 ||
+        suspend_part_ask(suspensions, suspension, STEP_ROOM, CHECKPOINT_FIGURES, false, SUSPEND_ANY,
                          SUSPEND_LOOK_MS) <= 0)
         suspend_part_enter(suspension, STEP_ROOM, now_ns + ROOM_NS);
 }
@@ -32,7 +34,8 @@ void suspend_in_ask_room(struct suspensions *suspensions, struct suspension *sus
 void suspend_in_no_room(struct suspensions *suspensions, struct suspension *suspension,
                         int64_t now_ns)
 {
-    if (now_ns - suspension->begun_ns < ROOM_MOST_NS && !suspension->again) {
+    if (now_ns - suspension->begun_ns < ROOM_MOST_NS && !suspension->again &&
+        suspension->rounds <= TRIES_MAX) {
         suspend_part_enter(suspension, STEP_ROOM, now_ns + ROOM_NS);
         return;
     }
@@ -41,6 +44,38 @@ void suspend_in_no_room(struct suspensions *suspensions, struct suspension *susp
              (unsigned long long)(suspend_in_needed(suspension) >> 20));
     suspend_part_away(suspensions, suspension, suspension->again ? SUSPEND_DONE : SUSPEND_NO_ROOM,
                       now_ns);
+}
+
+/* They cannot be restored now. What is back already cannot wait frozen: it is on the device. */
+void suspend_in_back_off(struct suspensions *suspensions, struct suspension *suspension,
+                         int64_t now_ns)
+{
+    uint32_t here;
+    suspend_members_bytes(suspension, ~SUSPEND_IN(CHECKPOINT_SAVED), &here);
+    if (here == 0 && !suspension->unsure) {
+        suspension->rounds++;
+        suspend_part_enter(suspension, STEP_FREEZE, now_ns);
+    } else if (now_ns - suspension->begun_ns < ROOM_MOST_NS)
+        suspend_part_enter(suspension, STEP_STATES, now_ns + ROOM_NS);
+    else
+        suspend_undo(suspensions, suspension, now_ns, "Some of its processes cannot be restored.");
+}
+
+/* Is there room? One that went to the device while all were thawed cannot be left there. */
+void suspend_in_roomy(struct suspensions *suspensions, struct suspension *suspension,
+                      const struct checkpoint_answer *answer, int64_t now_ns)
+{
+    bool clear = !suspension->crowded;
+    for (uint32_t i = 0; i < answer->count; i++)
+        clear = clear && answer->process[i].bytes == 0;
+    if (!clear)
+        suspend_undo(suspensions, suspension, now_ns,
+                     "Some of its processes went to the device before the others were back.");
+    else if (!suspension->again && suspension->rounds <= TRIES_MAX && answer->known &&
+             answer->free_bytes >= suspend_in_needed(suspension))
+        suspend_undo_thaw(suspensions, suspension, now_ns);
+    else
+        suspend_in_no_room(suspensions, suspension, now_ns);
 }
 
 void suspend_in_unlock(struct suspensions *suspensions, struct suspension *suspension,
@@ -58,11 +93,14 @@ void suspend_in_unlock(struct suspensions *suspensions, struct suspension *suspe
 void suspend_in_come_back(struct suspensions *suspensions, struct suspension *suspension,
                           const struct checkpoint_answer *answer, int64_t now_ns)
 {
-    uint32_t saved;
+    uint32_t saved, here;
     suspend_members_bytes(suspension, SUSPEND_IN(CHECKPOINT_SAVED), &saved);
-    bool room = answer->known && answer->free_bytes >= suspend_in_needed(suspension);
+    uint64_t bytes = suspend_members_bytes(suspension, ~SUSPEND_IN(CHECKPOINT_SAVED), &here);
+    uint64_t needed = suspend_in_needed(suspension);
+    needed = bytes < needed ? needed - bytes : 0; /* after a restart some may be back already */
+    bool room = answer->known && answer->free_bytes >= needed;
     if (answer->result || (saved > 0 && !room)) {
-        suspend_part_enter(suspension, STEP_FREEZE, now_ns);
+        suspend_in_back_off(suspensions, suspension, now_ns);
         return;
     }
     int r = suspend_part_ask(suspensions, suspension, STEP_RESTORE, CHECKPOINT_RESTORE, false,

@@ -35,6 +35,10 @@ static void add_member(void *context, pid_t pid)
     struct suspend_member *member = find(suspension, pid);
     if (listing->r)
         return;
+    if (!member && suspension->member_count >= CHECKPOINT_PROCESS_MAX) {
+        suspension->crowded = true;
+        return;
+    }
     if (!member && array_reserve(suspension->members, suspension->member_capacity,
                                  suspension->member_count + 1)) {
         listing->r = -ENOMEM;
@@ -51,6 +55,7 @@ int suspend_members_list(const struct suspensions *suspensions, struct suspensio
 {
     struct listing listing = {.suspension = suspension};
     size_t kept = 0;
+    suspension->crowded = false;
     for (size_t i = 0; i < suspension->member_count; i++)
         suspension->members[i].here = false;
     int r = proctrack_members(suspensions->start.proctrack, suspension->partition.id, add_member,
@@ -184,8 +189,23 @@ static uint64_t away_bytes(const struct suspensions *suspensions,
     return bytes;
 }
 
+/* What others that leave will still take of the machine's memory, or have taken just now. */
+static uint64_t moving_bytes(const struct suspensions *suspensions,
+                             const struct suspension *suspension)
+{
+    uint64_t bytes = 0;
+    for (const struct avl_node *node = avl_first(&suspensions->by_id); node;
+         node = avl_after(&suspensions->by_id, node)) {
+        const struct suspension *other = avl_entry_const(node, struct suspension, by_id);
+        if (other != suspension && other->running && !other->back && !other->failing &&
+            other->step < STEP_FREEZE)
+            bytes += other->bytes;
+    }
+    return bytes;
+}
+
 static bool check_memory(const struct suspensions *suspensions, struct suspension *suspension,
-                         uint64_t host_bytes)
+                         const struct checkpoint_answer *answer)
 {
     uint32_t count;
     uint64_t bytes = suspend_members_bytes(suspension, SUSPEND_ANY, &count);
@@ -193,10 +213,14 @@ static bool check_memory(const struct suspensions *suspensions, struct suspensio
     const uint64_t ppm = suspensions->start.policy->max_suspended_ppm;
     uint64_t most = machine / 1000000 * ppm + machine % 1000000 * ppm / 1000000;
     uint64_t away = away_bytes(suspensions, suspension);
-    if (bytes / 10 * HOST_TENTHS > host_bytes)
+    uint64_t moving = moving_bytes(suspensions, suspension);
+    if (bytes / 10 * HOST_TENTHS > answer->host_bytes ||
+        (bytes + moving) / 10 * HOST_TENTHS > answer->machine_bytes)
         return refuse(suspension, "The machine, or a cgroup, has too little memory left for it.");
     if (away > most || bytes > most - away)
         return refuse(suspension, "Its owner would have more suspended than max_suspended allows.");
+    if (bytes > suspension->bytes) /* so that others see it */
+        suspension->bytes = bytes;
     return true;
 }
 
@@ -210,7 +234,7 @@ bool suspend_members_check(const struct suspensions *suspensions, struct suspens
         return refuse(suspension, "The driver does not say what its processes have.");
     if (answer->split)
         return refuse(suspension, "Its device is a part of another one (MIG).");
-    if (suspension->member_count > CHECKPOINT_PROCESS_MAX)
+    if (suspension->crowded)
         return refuse(suspension, "It has too many processes.");
     if (proctrack_claims(suspensions->start.proctrack, suspension->partition.id, NULL, NULL) > 0)
         return refuse(suspension, "Cgroups of others belong to it.");
@@ -221,7 +245,20 @@ bool suspend_members_check(const struct suspensions *suspensions, struct suspens
         if (!check_member(suspensions, suspension, member))
             return false;
     }
-    return check_memory(suspensions, suspension, answer->host_bytes);
+    return check_memory(suspensions, suspension, answer);
+}
+
+bool suspend_members_weigh(const struct suspensions *suspensions, struct suspension *suspension,
+                           const struct checkpoint_answer *answer)
+{
+    if (answer->result || !answer->known)
+        return refuse(suspension, "The driver does not say what its processes have.");
+    for (uint32_t i = 0; i < answer->count; i++) {
+        struct suspend_member *member = find(suspension, answer->process[i].pid);
+        if (member && answer->process[i].bytes)
+            member->bytes = answer->process[i].bytes;
+    }
+    return check_memory(suspensions, suspension, answer);
 }
 
 void suspend_members_kill(const struct suspensions *suspensions,

@@ -13,6 +13,7 @@ enum suspend_step {
     STEP_AGAIN, /* looks again soon: one that is in the way may be ending */
     STEP_LOOK,  /* asks those that were found last for their states */
     STEP_LOCK,  /* locks them */
+    STEP_WEIGH, /* asks what they have, which can be more than before they were locked */
     STEP_NOTED, /* waits until their figures are durable */
     STEP_SAVE,  /* moves them to the machine's memory */
     STEP_FREEZE,
@@ -43,8 +44,10 @@ struct suspension {
     bool failing; /* what was done is undone, for `why` */
     bool frozen;  /* proctrack_freeze was asked for */
     bool found;   /* after a restart: it has processes */
+    bool unsure;  /* likewise: it was coming back, and some may be there already */
     bool lost;    /* some cannot be restored */
     bool running; /* counts for SUSPEND_RUNNING_MAX */
+    bool crowded; /* it has more processes than can be asked about; those are not in the list */
     uint32_t rounds, doubts;
     int32_t doubted;  /* looks as if it could not be suspended, or is ending; 0: none */
     int64_t begun_ns; /* when it was to leave, or to come back */
@@ -79,6 +82,9 @@ uint64_t suspend_members_bytes(const struct suspension *suspension, unsigned sta
                                uint32_t *ret_count);
 /* Return whether they can be suspended, or why not. */
 bool suspend_members_check(const struct suspensions *suspensions, struct suspension *suspension,
+                           const struct checkpoint_answer *answer);
+/* Note what they have now that they are locked. Return whether there is room, or why not. */
+bool suspend_members_weigh(const struct suspensions *suspensions, struct suspension *suspension,
                            const struct checkpoint_answer *answer);
 /* Ask all again that are not locked. */
 void suspend_members_doubt(struct suspension *suspension);

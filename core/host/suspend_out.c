@@ -34,6 +34,8 @@ void suspend_out_look(struct suspensions *suspensions, struct suspension *suspen
     int fresh = suspend_members_list(suspensions, suspension);
     if (fresh < 0)
         suspend_undo(suspensions, suspension, now_ns, "Its processes cannot be listed.");
+    else if (fresh == 0 && suspension->crowded) /* else they are asked first: some can be locked */
+        suspend_undo(suspensions, suspension, now_ns, "It has too many processes.");
     else if (fresh > 0 && !suspension->doubted && suspension->rounds++ == ROUNDS_MAX)
         suspend_undo(suspensions, suspension, now_ns, "It has new processes all the time.");
     else if (suspension->member_count == 0)
@@ -42,18 +44,29 @@ void suspend_out_look(struct suspensions *suspensions, struct suspension *suspen
         if (suspend_part_ask(suspensions, suspension, STEP_LOOK, CHECKPOINT_LOOK, true, 0,
                              SUSPEND_LOOK_MS) < 0)
             suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
-    } else {
-        uint32_t saved, count;
-        uint64_t bytes = suspend_members_bytes(suspension, ~SUSPEND_IN(CHECKPOINT_SAVED), &count);
-        suspend_members_bytes(suspension, SUSPEND_IN(CHECKPOINT_SAVED), &saved);
-        /* After a restart some may be away already: their figure is among those that are known. */
-        if (saved == 0 || bytes > suspension->bytes)
-            suspension->bytes = bytes;
-        if (saved == 0 || count > suspension->count)
-            suspension->count = count + saved;
-        suspend_part_enter(suspension, STEP_NOTED, INT64_MAX);
-        suspend_part_report(suspensions, suspension, SUSPEND_MEASURED, now_ns);
+    } else if (suspend_part_ask(suspensions, suspension, STEP_WEIGH, CHECKPOINT_FIGURES, false,
+                                SUSPEND_ANY, SUSPEND_LOOK_MS) < 0) {
+        suspend_undo(suspensions, suspension, now_ns, "The driver process cannot be asked.");
     }
+}
+
+void suspend_out_weighed(struct suspensions *suspensions, struct suspension *suspension,
+                         const struct checkpoint_answer *answer, int64_t now_ns)
+{
+    uint32_t saved, count;
+    if (!suspend_members_weigh(suspensions, suspension, answer)) {
+        suspend_undo(suspensions, suspension, now_ns, NULL);
+        return;
+    }
+    uint64_t bytes = suspend_members_bytes(suspension, ~SUSPEND_IN(CHECKPOINT_SAVED), &count);
+    suspend_members_bytes(suspension, SUSPEND_IN(CHECKPOINT_SAVED), &saved);
+    /* After a restart some may be away already: their figure is among those that are known. */
+    if (saved == 0 || bytes > suspension->bytes)
+        suspension->bytes = bytes;
+    if (saved == 0 || count > suspension->count)
+        suspension->count = count + saved;
+    suspend_part_enter(suspension, STEP_NOTED, INT64_MAX);
+    suspend_part_report(suspensions, suspension, SUSPEND_MEASURED, now_ns);
 }
 
 void suspend_out_looked(struct suspensions *suspensions, struct suspension *suspension,
@@ -91,6 +104,7 @@ void suspend_out_freeze(struct suspensions *suspensions, struct suspension *susp
         return;
     }
     if (r || suspend_members_list(suspensions, suspension) < 0 ||
+        suspension->crowded || /* some could be on the device, and are not asked about */
         suspend_part_ask(suspensions, suspension, STEP_CHECK, CHECKPOINT_FIGURES, false,
                          SUSPEND_ANY, SUSPEND_LOOK_MS) <= 0)
         suspend_undo(suspensions, suspension, now_ns, "Its processes cannot be frozen.");

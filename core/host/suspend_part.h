@@ -58,6 +58,8 @@ void suspend_out_look(struct suspensions *suspensions, struct suspension *suspen
                       int64_t now_ns);
 void suspend_out_looked(struct suspensions *suspensions, struct suspension *suspension,
                         const struct checkpoint_answer *answer, int64_t now_ns);
+void suspend_out_weighed(struct suspensions *suspensions, struct suspension *suspension,
+                         const struct checkpoint_answer *answer, int64_t now_ns);
 void suspend_out_save(struct suspensions *suspensions, struct suspension *suspension,
                       int64_t now_ns);
 void suspend_out_freeze(struct suspensions *suspensions, struct suspension *suspension,
@@ -72,6 +74,10 @@ void suspend_in_ask_room(struct suspensions *suspensions, struct suspension *sus
                          int64_t now_ns);
 void suspend_in_no_room(struct suspensions *suspensions, struct suspension *suspension,
                         int64_t now_ns);
+void suspend_in_back_off(struct suspensions *suspensions, struct suspension *suspension,
+                         int64_t now_ns);
+void suspend_in_roomy(struct suspensions *suspensions, struct suspension *suspension,
+                      const struct checkpoint_answer *answer, int64_t now_ns);
 /* Right before they are restored: is there room still? */
 void suspend_in_come_back(struct suspensions *suspensions, struct suspension *suspension,
                           const struct checkpoint_answer *answer, int64_t now_ns);

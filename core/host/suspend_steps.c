@@ -18,6 +18,7 @@
 static void states(struct suspensions *suspensions, struct suspension *suspension,
                    const struct checkpoint_answer *answer, int64_t now_ns)
 {
+    suspension->unsure &= answer->result != 0;
     suspend_members_take(suspension, answer);
     suspend_members_kill(suspensions, suspension, CHECKPOINT_FAILED);
     if (suspension->failing)
@@ -68,6 +69,9 @@ static void answered(struct suspensions *suspensions, struct suspension *suspens
         if (done(suspensions, suspension, answer, CHECKPOINT_LOCKED, "locked", now_ns))
             suspend_out_look(suspensions, suspension, now_ns);
         break;
+    case STEP_WEIGH:
+        suspend_out_weighed(suspensions, suspension, answer, now_ns);
+        break;
     case STEP_SAVE:
         if (done(suspensions, suspension, answer, CHECKPOINT_SAVED, "checkpointed", now_ns))
             suspend_part_enter(suspension, STEP_FREEZE, now_ns);
@@ -76,10 +80,7 @@ static void answered(struct suspensions *suspensions, struct suspension *suspens
         suspend_out_checked(suspensions, suspension, answer, now_ns);
         break;
     case STEP_ROOM:
-        if (answer->known && answer->free_bytes >= suspend_in_needed(suspension))
-            suspend_undo_thaw(suspensions, suspension, now_ns);
-        else
-            suspend_in_no_room(suspensions, suspension, now_ns);
+        suspend_in_roomy(suspensions, suspension, answer, now_ns);
         break;
     case STEP_STATES:
         states(suspensions, suspension, answer, now_ns);
@@ -108,7 +109,7 @@ static void unanswered(struct suspensions *suspensions, struct suspension *suspe
     if (suspension->step == STEP_ROOM) /* they are frozen, and unharmed */
         suspend_in_no_room(suspensions, suspension, now_ns);
     else if (suspension->step == STEP_STATES && suspension->back)
-        suspend_part_enter(suspension, STEP_FREEZE, now_ns);
+        suspend_in_back_off(suspensions, suspension, now_ns);
     else if (suspension->failing && suspension->step == STEP_UNLOCK)
         suspend_part_finish(suspensions, suspension, SUSPEND_LOST, now_ns);
     else
@@ -143,7 +144,11 @@ void suspend_steps_begin(struct suspensions *suspensions, struct suspension *sus
         suspend_part_away(suspensions, suspension, SUSPEND_NO_ROOM, now_ns);
     else if (suspensions->start.impossible)
         suspend_undo(suspensions, suspension, now_ns, suspensions->start.impossible);
-    else if (suspension->back)
+    else if (suspension->back && !suspension->frozen) { /* after a restart: where are they? */
+        suspension->unsure = true;
+        suspension->begun_ns = now_ns;
+        suspend_undo_thaw(suspensions, suspension, now_ns);
+    } else if (suspension->back)
         suspend_part_enter(suspension, STEP_ROOM, now_ns);
     else if (suspension->frozen) /* so it was the last step; they must not be asked */
         suspend_part_enter(suspension, STEP_FREEZE, now_ns);
@@ -217,6 +222,8 @@ void suspend_steps_take(struct suspensions *suspensions, struct suspension *susp
         suspend_in_ask_room(suspensions, suspension, now_ns);
     else if (suspension->step == STEP_THAW) /* nothing else can be asked */
         suspend_undo_unlock(suspensions, suspension, now_ns);
+    else if (suspension->step == STEP_STATES)
+        suspend_undo_thaw(suspensions, suspension, now_ns);
     else if (suspension->step == STEP_AWAY)
         look_away(suspensions, suspension, now_ns);
 }

@@ -49,9 +49,12 @@ void suspend_undo_thaw(struct suspensions *suspensions, struct suspension *suspe
     suspension->frozen = false;
     if (suspend_members_list(suspensions, suspension) < 0 ||
         suspend_part_ask(suspensions, suspension, STEP_STATES, CHECKPOINT_LOOK, false, SUSPEND_ANY,
-                         SUSPEND_LOOK_MS) < 0)
-        suspend_part_enter(suspension, suspension->back ? STEP_FREEZE : STEP_THAW,
-                           now_ns + SUSPEND_FREEZE_NS);
+                         SUSPEND_LOOK_MS) < 0) {
+        if (suspension->back)
+            suspend_in_back_off(suspensions, suspension, now_ns);
+        else
+            suspend_part_enter(suspension, STEP_THAW, now_ns + SUSPEND_FREEZE_NS);
+    }
 }
 
 /* Undo what was done. Whatever a call that failed has done is found by asking. */
@@ -59,8 +62,8 @@ void suspend_undo(struct suspensions *suspensions, struct suspension *suspension
                   const char *why)
 {
     int32_t pids[CHECKPOINT_PROCESS_MAX];
-    const bool touched =
-        suspension->step > STEP_LOOK || suspend_members_pids(suspension, false, STUCK, pids) > 0;
+    const bool touched = suspension->step > STEP_LOOK || suspension->frozen ||
+                         suspend_members_pids(suspension, false, STUCK, pids) > 0;
     if (why)
         snprintf(suspension->why, sizeof(suspension->why), "%.*s", SUSPEND_WHY_MAX - 1, why);
     suspension->checkpoint = checkpoint_free(suspension->checkpoint);

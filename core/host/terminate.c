@@ -215,7 +215,9 @@ static void term(struct termination *termination, struct ending *ending, int64_t
 static bool has_grace(const struct ending *ending, int64_t now_ns)
 {
     const struct partition *p = &ending->partition;
-    return p->on_expiry == ON_EXPIRY_TERM && p->end_ns + p->grace_ns > now_ns;
+    /* One that is to be suspended comes here if its lease was preempted. */
+    const bool term = p->on_expiry == ON_EXPIRY_TERM || p->on_expiry == ON_EXPIRY_SUSPEND;
+    return term && p->end_ns + p->grace_ns > now_ns;
 }
 
 static void begin(struct termination *termination, struct ending *ending, int64_t now_ns)

@@ -232,6 +232,21 @@ START_TEST(asked_for)
 }
 END_TEST
 
+/* One that waits to be resumed is one that waits. */
+START_TEST(pending)
+{
+    begin();
+    uint64_t id = away("0.6 100");
+    grant(engine, SECONDS(150), &bob, 0, "0.5 100");
+    set("quota/user/1000/pending", "0");
+    engine_events_free(engine_take_events(engine));
+    refused(resume(160, id, 50, true), REFUSED_QUOTA, "");
+    is(id, PARTITION_SUSPENDED, SUSPEND_AWAY);
+    set("quota/user/1000/pending", "1");
+    ck_assert_int_eq(resume(160, id, 50, true), 0);
+}
+END_TEST
+
 /* What is used and promised is counted as if there had been two leases. */
 START_TEST(hours)
 {
@@ -545,6 +560,7 @@ int main(void)
                                   ends,
                                   no_room,
                                   asked_for,
+                                  pending,
                                   hours,
                                   taken_back,
                                   not_low,

@@ -208,6 +208,18 @@ START_TEST(saved_when_durable)
 }
 END_TEST
 
+/* What they allocate before they are locked counts: without that room they would be lost. */
+START_TEST(grown_until_locked)
+{
+    pid_t pid = member(1, GIB);
+    leave(1, 7);
+    step(); /* asked for its state and its figures */
+    checkpoint_fake_find(&device, pid)->bytes = 3 * GIB;
+    ends_as(1, SUSPEND_DONE, "");
+    ck_assert_uint_eq(last(1)->bytes, 3 * GIB);
+}
+END_TEST
+
 /* -- refusals --------------------------------------------------------------------------------- */
 
 static void refused(const char *why)
@@ -444,6 +456,37 @@ START_TEST(over_while_coming_back)
 }
 END_TEST
 
+/* More processes than can be asked about, the last of which went to the device. */
+START_TEST(crowd_in_the_meantime)
+{
+    member(1, GIB);
+    notes_at_once = false;
+    leave(1, 7);
+    ends_as(1, SUSPEND_MEASURED, "");
+    for (int i = 0; i < CHECKPOINT_PROCESS_MAX; i++)
+        member(1, 0);
+    member(1, 2 * GIB);
+    suspend_noted(&suspensions, 1, now_ns);
+    ends_as(1, SUSPEND_FAILED, "cannot be frozen");
+}
+END_TEST
+
+/* Several users at once: there is room in the machine for one. */
+START_TEST(together)
+{
+    member(1, 10 * GIB);
+    member(2, 10 * GIB);
+    device.host_bytes = 20 * GIB;
+    notes_at_once = false;
+    leave(1, 7);
+    leave(2, 8);
+    run_for(2);
+    ck_assert_int_eq(last(1)->outcome, SUSPEND_MEASURED);
+    ck_assert_int_eq(last(2)->outcome, SUSPEND_FAILED);
+    ck_assert_ptr_nonnull(strstr(last(2)->why, "too little memory"));
+}
+END_TEST
+
 /* -- restarts ------------------------------------------------------------------------------------
  */
 
@@ -484,6 +527,33 @@ START_TEST(taken_up)
         is_in(first, CHECKPOINT_RUNNING, false);
         is_in(second, CHECKPOINT_RUNNING, false);
     }
+}
+END_TEST
+
+/* What is back already needs no room once more, and is never left on the device as suspended. */
+START_TEST(taken_up_when_back)
+{
+    pid_t first = member(1, GIB), second = member(1, 2 * GIB);
+    device.others_bytes = 77 * GIB; /* and nothing is free */
+    restore(SUSPEND_RETURNING, true, false);
+    ends_as(1, SUSPEND_BACK, "");
+    is_in(first, CHECKPOINT_RUNNING, false);
+    is_in(second, CHECKPOINT_RUNNING, false);
+}
+END_TEST
+
+/* Programs that do not answer are not thawed for ever. */
+START_TEST(no_answers)
+{
+    pid_t pid = member(1, GIB);
+    leave(1, 7);
+    ends_as(1, SUSPEND_DONE, "");
+    come_back(1);
+    device.unsupported = true;
+    run_for(20);
+    ends_as(1, SUSPEND_NO_ROOM, "");
+    device.unsupported = false;
+    is_in(pid, CHECKPOINT_SAVED, true);
 }
 END_TEST
 
@@ -563,8 +633,9 @@ END_TEST
 int main(void)
 {
     return check_main("suspending", setup, teardown, out_and_back, saved_when_durable,
-                      refused_before_anything_is_locked, bounded, undone, undone_with_room_only,
-                      coming_and_going, killed_just_now, waits_for_room, room_that_goes, lost,
-                      over_while_coming_back, taken_up, nothing_left, no_cgroups_any_more, turns,
-                      empty_ones);
+                      grown_until_locked, refused_before_anything_is_locked, bounded, undone,
+                      undone_with_room_only, coming_and_going, killed_just_now, waits_for_room,
+                      room_that_goes, lost, over_while_coming_back, crowd_in_the_meantime, together,
+                      taken_up, taken_up_when_back, no_answers, nothing_left, no_cgroups_any_more,
+                      turns, empty_ones);
 }
