@@ -10,6 +10,7 @@
 #include "adapters.h"
 #include "command.h"
 #include "directory.h"
+#include "mps_bounds.h"
 
 #include "core/base/clock.h"
 #include "core/base/fd.h"
@@ -19,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,26 +36,37 @@
 /* Looks in a row after which a daemon that does not answer is started again. */
 #define SILENT      "silent"
 #define SILENT_MOST 3
+/* How long one may be on its way that a crash left alone. */
+#define STARTED_NS (1 * NS_PER_SECOND)
 /* How long a control daemon has to leave its pid file, and to end. */
 #define APPEAR_NS (5 * NS_PER_SECOND)
 
 /* -- the control daemon --------------------------------------------------------------- */
 
 struct variables {
-    char text[3][SHARING_PATH_MAX + 64];
-    const char *list[4];
+    char text[5][SHARING_PATH_MAX + 64];
+    const char *list[6];
 };
 
-static void set_variables(const struct sharing_device *device, struct variables *variables)
+/* `mode`: also the bounds of all clients, which theirs can only make narrower; or NULL. */
+static void set_variables(const struct sharing_device *device, const struct sharing_mode *mode,
+                          struct variables *variables)
 {
+    size_t count = 3;
     size_t size = sizeof(variables->text[0]);
 
     snprintf(variables->text[0], size, "CUDA_MPS_PIPE_DIRECTORY=%s/pipe", device->directory);
     snprintf(variables->text[1], size, "CUDA_MPS_LOG_DIRECTORY=%s/log", device->directory);
     snprintf(variables->text[2], size, "CUDA_VISIBLE_DEVICES=%s", device->uuid);
-    for (size_t i = 0; i < 3; i++)
+    if (mode && mode->percentage)
+        snprintf(variables->text[count++], size, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=%" PRIu32,
+                 mode->percentage);
+    if (mode && mode->memory_bytes)
+        snprintf(variables->text[count++], size, "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=0=%" PRIu64 "M",
+                 mode->memory_bytes >> 20);
+    for (size_t i = 0; i < count; i++)
         variables->list[i] = variables->text[i];
-    variables->list[3] = NULL;
+    variables->list[count] = NULL;
 }
 
 /* Send a command to the control daemon. 0, or -errno. */
@@ -63,7 +76,7 @@ static int ask(const struct sharing_device *device, const char *question, char *
     struct variables variables;
     char line[96];
 
-    set_variables(device, &variables);
+    set_variables(device, NULL, &variables);
     snprintf(line, sizeof(line), "%s\n", question);
     int r = command_run(argv, variables.list, line, output, OUTPUT, LIMIT_MS);
     return r > 0 ? -EIO : r;
@@ -139,16 +152,29 @@ static bool wait_gone(int pipe)
     return !find_control(pipe);
 }
 
-static int start(const struct sharing_device *device, int pipe, char *note)
+static void wait_started(int pipe)
+{
+    const int64_t until_ns = clock_monotonic_ns() + STARTED_NS;
+
+    while (!find_control(pipe) && clock_monotonic_ns() < until_ns)
+        usleep(10000);
+}
+
+static int start(const struct sharing_device *device, const struct sharing_mode *mode, int pipe,
+                 char *note)
 {
     static const char *const argv[] = {CONTROL, "-d", "-multiuser-server", NULL};
     const int64_t until_ns = clock_monotonic_ns() + APPEAR_NS;
     struct variables variables;
     char output[512];
 
-    set_variables(device, &variables);
+    int r = mps_bounds_write(device, mode);
+    if (r)
+        return message_refuse(r, note, SHARING_NOTE_MAX, "%s cannot be written: %s.",
+                              device->directory, strerror(-r));
+    set_variables(device, mode, &variables);
     directory_clear(pipe); /* sockets and locks of one that died */
-    int r = command_run(argv, variables.list, "", output, sizeof(output), LIMIT_MS);
+    r = command_run(argv, variables.list, "", output, sizeof(output), LIMIT_MS);
     if (r == -ENOENT)
         return message_refuse(r, note, SHARING_NOTE_MAX,
                               "There is no program " CONTROL ", which comes with the driver: "
@@ -246,8 +272,8 @@ static off_t count_silent(const struct sharing_device *device, bool silent)
 }
 
 /* One that hangs holds up every program that comes; but its end is the end of its clients. */
-static int handle_silence(const struct sharing_device *device, int pipe, int r, char *output,
-                          char *note)
+static int handle_silence(const struct sharing_device *device, const struct sharing_mode *mode,
+                          int pipe, int r, char *output, char *note)
 {
     bool again = r != -EPROTO && count_silent(device, true) >= SILENT_MOST;
 
@@ -262,7 +288,7 @@ static int handle_silence(const struct sharing_device *device, int pipe, int r, 
     count_silent(device, false);
     stop(device, pipe);
     directory_clear(pipe);
-    return start(device, pipe, note);
+    return start(device, mode, pipe, note);
 }
 
 static int keep(const struct sharing_device *device, const struct sharing_mode *mode,
@@ -270,16 +296,20 @@ static int keep(const struct sharing_device *device, const struct sharing_mode *
 {
     char output[OUTPUT];
     int pipe = open_pipe(device, true), r = 0;
+    bool same;
 
-    (void)mode; /* programs learn their limits from their environment */
     if (pipe < 0)
         return refuse_directory(device, pipe, report->note);
+    if (!find_control(pipe) && mps_bounds_read(device, mode, &same))
+        wait_started(pipe);
+    if (find_control(pipe) && !(mps_bounds_read(device, mode, &same) && same))
+        stop(device, pipe); /* the mode was changed, while no partition was there */
     if (!find_control(pipe))
-        r = start(device, pipe, report->note);
+        r = start(device, mode, pipe, report->note);
     if (!r) {
         r = list(device, report, output);
         if (r)
-            r = handle_silence(device, pipe, r, output, report->note);
+            r = handle_silence(device, mode, pipe, r, output, report->note);
         else
             count_silent(device, false);
     }
@@ -306,6 +336,8 @@ static int remove_all(const struct sharing_device *device)
     }
     if (dir >= 0)
         unlinkat(dir, SILENT, 0);
+    if (dir >= 0)
+        unlinkat(dir, MPS_BOUNDS, 0);
     fd_close(dir);
     char above[SHARING_PATH_MAX];
     snprintf(above, sizeof(above), "%s", device->directory);

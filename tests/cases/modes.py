@@ -138,9 +138,18 @@ def fake(mount, name, text):
 
 def mps_as_designed(mount):
     refused(mount, root, 'mig', 'EINVAL', 'not made in this version', 'gpu0', 'sharing')
-    mount.write('mps percentage=50', 'gpu0', 'sharing')
+    mount.write('mps', 'gpu0', 'sharing')
+    is_ready(mount)
+    before = control(mount)
+    check(' CUDA_MPS_' not in read(os.path.join(directory(mount), 'record')))
+    # Programs that unset their variables have the bounds of the mode all the same.
+    mount.write('mps percentage=50 memory=20G', 'gpu0', 'sharing')
+    check(wait_for(lambda: control(mount) not in (0, before)))
     is_ready(mount)
     pid = control(mount)
+    asked = read(os.path.join(directory(mount), 'record')).split('start ')[-1]
+    check(asked.splitlines()[0].endswith(' CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50 '
+                                         'CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=0=20480M'), asked)
     equal(os.stat(status(mount)['pipe']).st_mode & 0o7777, 0o755)
     check(os.access(status(mount)['pipe'], os.X_OK), 'users reach it')
     asked = read(os.path.join(directory(mount), 'record'))

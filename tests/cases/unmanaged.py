@@ -257,6 +257,7 @@ def orphaned(mount, driver):
     check(wait_for(noted), mount.read('events'))
     check(f'uid={bob.uid} bytes={70 * GIB}' in noted()[0] and 'device=gpu0' in noted()[0], noted())
     # The next worker knows it, too. A program of the pid is in a partition, and uses nothing.
+    mount.write('off', 'config', 'watchdog')  # what was noted before is durable with that
     mount.kill_worker()
     program = reuse(dead.pid, alice)
     alice.call(mount.write, f'{program.pid}', 'gpu0', name, 'procs')
