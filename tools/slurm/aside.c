@@ -20,8 +20,10 @@ static void let_go(int answer, int kept)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     setsid();
     signal(SIGPIPE, SIG_IGN);
-    for (int fd = 0; fd < 3; fd++)
-        dup2(null, fd);
+    for (int fd = 0; fd < 3; fd++) {
+        if (fd != answer && fd != kept) /* a daemon can have closed its streams */
+            dup2(null, fd);
+    }
     fd_close_others(3, keep, 2);
 }
 
