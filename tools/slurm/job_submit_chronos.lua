@@ -49,16 +49,21 @@ local function share_of(text)
     return number
 end
 
--- The value of an option of the plugin, or nil.
+-- The value of an option of the plugin, or nil. False: there are two, as no program of Slurm sends
+-- it; the node could take the other one.
 local function option_of(job, name)
     local prefix = "_SLURM_SPANK_OPTION_chronos_" .. name .. "="
+    local found = nil
     for i = 0, (job.spank_job_env_size or 0) - 1 do
         local entry = job.spank_job_env[i]
         if entry and entry:sub(1, #prefix) == prefix then
-            return entry:sub(#prefix + 1)
+            if found then
+                return false
+            end
+            found = entry:sub(#prefix + 1)
         end
     end
-    return nil
+    return found
 end
 
 local kinds = { "tres_per_node", "tres_per_job", "tres_per_socket", "tres_per_task" }
@@ -81,7 +86,9 @@ end
 -- Add the resource to a job. The rounding is up, so that jobs that the scheduler puts together fit.
 local function count(job)
     local amount, gpus = option_of(job, "chronos"), option_of(job, "chronos_gpus")
-    if names_resource(job) then
+    if amount == false or gpus == false then
+        return refuse("Each option can be given once.")
+    elseif names_resource(job) then
         return refuse("The resource chronos is counted by Slurm; ask with --chronos=0.5.")
     elseif not amount then
         return gpus and refuse("--chronos-gpus needs --chronos=0.5.") or slurm.SUCCESS
@@ -93,7 +100,7 @@ local function count(job)
     elseif not number or number < 1 then
         return refuse("--chronos-gpus: It is not a number of GPUs; write 1 to 64.")
     end
-    local units_each = math.ceil(share * 100 - 1e-9)
+    local units_each = math.max(1, math.ceil(share * 100 - 1e-9))
     local wanted = string.format("gres:chronos:%d", units_each * number)
     local present = job.tres_per_node
     if type(present) == "string" and present ~= "" then

@@ -82,9 +82,13 @@ int partition_open(const struct chronos_mount *mount, const struct record *recor
     return r;
 }
 
+/* Who lists `partitions` into slow memory keeps its entries from being removed; the file does not
+ * need that lock. */
 static int release(const struct chronos_mount *mount, const char *id)
 {
     char path[64];
+    if (chronos_write(mount->root, "release", id) == 0)
+        return 0;
     snprintf(path, sizeof(path), "partitions/%s", id);
     return unlinkat(mount->root, path, 0) == 0 ? 0 : -errno;
 }

@@ -15,6 +15,11 @@ late=180
 line() {
     local units left
     [[ ,$2, =~ ,(gres:)?chronos(:([0-9]{1,4}))?, ]] || return
+    # Slurm counts the last of several alone.
+    if [[ ${2#*chronos} = *chronos* ]]; then
+        echo "Ask for chronos once."
+        return
+    fi
     units=$((10#${BASH_REMATCH[3]:-1}))
     left=31536000 # a year, for a job without a limit
     [[ $1 != [0-9]* ]] || left=$(($(date -d "$1" +%s) - $(date +%s) + late))
@@ -29,12 +34,14 @@ line() {
     echo " user=$SLURM_JOB_UID name=slurm-$SLURM_JOB_ID"
 }
 
-# ask REQUEST - print the id, or why it was refused
+# ask REQUEST - print the id, or why it was refused. Too late, it takes the partition back.
 ask() {
     local answer=''
+    trap '' PIPE
     exec 3<>"$mount/new" && { echo "$1" >&3; read -r answer <&3; }
-    echo "${answer:-There is no chronosfs on $mount.}"
-} 2>/dev/null
+    echo "${answer:-There is no chronosfs on $mount.}" || [[ $answer != p* ]] ||
+        echo "$answer" >"$mount/release"
+}
 
 # Nothing that a user writes is in these two columns but the digits of the resource.
 IFS='|' read -r end gres < <(squeue --noheader --jobs="$SLURM_JOB_ID" --format='%e|%b')
@@ -42,8 +49,13 @@ request=$(line "$end" "$gres")
 if [ -n "$request" ]; then
     mkdir -p "$state"
     case $request in
-    [01]*) ask "$request" ;;
-    *) echo "$request" ;;
-    esac >"$state/$SLURM_JOB_ID"
+    [01]*)
+        # Any user can hold a directory of the tree; who needs a name there then hangs.
+        answer=''
+        read -r -t 10 answer < <(exec 2>/dev/null && ask "$request")
+        request=${answer:-chronosfs does not answer.}
+        ;;
+    esac
+    echo "$request" >"$state/$SLURM_JOB_ID"
 fi
 exit 0

@@ -91,7 +91,8 @@ bool record_exists(int directory, uint32_t job)
 {
     char name[NAME_SIZE];
     set_name(name, job);
-    return faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    /* What cannot be looked at may be there: its partition is not left over. */
+    return faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 int record_lock(int directory, uint32_t job)

@@ -8,8 +8,10 @@
  *   each task              as the user: join it; or print the sentence and fail
  *   job_epilog             root: release it
  *
- * Hooks of daemons and of the prolog and epilog never fail, because Slurm then drains the node.
+ * Hooks of daemons and of the prolog and epilog never fail, because Slurm then drains the node; nor
+ * do they wait for a user who holds a directory of the tree (aside.h).
  */
+#include "aside.h"
 #include "core/base/message.h"
 #include "headers.h"
 #include "job.h"
@@ -20,6 +22,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -102,18 +105,50 @@ static int open_records(void)
     return records;
 }
 
-/* Release what is left of jobs that are gone. */
-static void sweep(int records)
+/* -- aside ------------------------------------------------------------------------------ */
+
+struct sweep {
+    int records, count;
+};
+
+static void sweep_aside(void *data)
+{
+    struct sweep *sweep = data;
+    struct chronos_mount mount;
+    char sentence[MESSAGE_MAX];
+    if (partition_tree(&self.settings, &mount, sentence, sizeof(sentence)))
+        return;
+    sweep->count = partition_sweep(&mount, sweep->records);
+    chronos_mount_close(&mount);
+}
+
+static void release_aside(void *data)
 {
     struct chronos_mount mount;
     char sentence[MESSAGE_MAX];
     if (partition_tree(&self.settings, &mount, sentence, sizeof(sentence)))
         return;
-    int count = partition_sweep(&mount, records);
-    if (count > 0)
-        slurm_info("chronos: %d partitions of earlier jobs were released", count);
+    partition_release(&mount, data, self.user);
     chronos_mount_close(&mount);
 }
+
+static void make_aside(void *data)
+{
+    partition_make(&self.settings, data, NULL);
+}
+
+/* Release what is left of jobs that are gone. */
+static void sweep(int records)
+{
+    struct sweep left = {.records = records};
+    if (!aside_do(sweep_aside, NULL, &left, sizeof(left), records))
+        slurm_error("chronos: partitions of earlier jobs cannot be looked for: a directory of the "
+                    "tree is held");
+    else if (left.count > 0)
+        slurm_info("chronos: %d partitions of earlier jobs were released", left.count);
+}
+
+/* -- slurmd, prolog, epilog --------------------------------------------------------------- */
 
 int slurm_spank_init(spank_t spank, int count, char **words)
 {
@@ -143,7 +178,9 @@ static void begin(int records, const struct job_options *options)
     int r = job_request(&self.settings, options, self.job, self.user, &record);
     int written = record_write(records, self.job, &record);
     if (!r && !written && !self.settings.hold) {
-        partition_make(&self.settings, &record, NULL);
+        if (!aside_do(make_aside, release_aside, &record, sizeof(record), -1))
+            snprintf(record.sentence, sizeof(record.sentence),
+                     "No request can be made: chronosfs does not answer.");
         written = record_write(records, self.job, &record);
     }
     if (written)
@@ -156,14 +193,11 @@ static void begin(int records, const struct job_options *options)
 /* Release the partition of a job, forget the job, and release what is left of others. */
 static void end(int records)
 {
-    struct chronos_mount mount;
     struct record record;
-    char sentence[MESSAGE_MAX];
     int r = record_read(records, self.job, &record);
-    if (!r && !partition_tree(&self.settings, &mount, sentence, sizeof(sentence))) {
-        partition_release(&mount, &record, self.user);
-        chronos_mount_close(&mount);
-    }
+    if (!r && !aside_do(release_aside, NULL, &record, sizeof(record), -1))
+        slurm_error("chronos: %s cannot be released yet: a directory of the tree is held",
+                    record.id);
     if (r != -ENOENT)
         record_remove(records, self.job);
     sweep(records);

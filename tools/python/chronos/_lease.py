@@ -4,7 +4,8 @@ one of its users.
 
 The request is made by a process of the user, so the policy and the quotas are the user's, also
 where the hub is root. Only asyncio waits here: what asks the tree runs in threads that are not the
-hub's, and none of them waits for a user."""
+hub's: a user who holds a directory of the tree can hold up those that ask for that user, and no
+others."""
 
 from __future__ import annotations
 
@@ -29,12 +30,14 @@ _ANSWER = 30.0  # seconds that a request may take
 _MISSING = 60.0  # seconds that the tree may be away
 _LOOK = 0.5  # seconds between two looks at what waits
 _TEXT = 1000  # the longest message that is shown
-_threads = ThreadPoolExecutor(8, "chronos")
+_threads: dict[int, ThreadPoolExecutor] = {}
 
 
-async def _do(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function that asks the tree."""
-    call = asyncio.get_running_loop().run_in_executor(_threads, function, *arguments)
+async def _do(function: Callable[..., Result], *arguments: Any, uid: int = -1) -> Result:
+    """Call a function that asks the tree, for this user (-1: for all)."""
+    if uid not in _threads:
+        _threads[uid] = ThreadPoolExecutor(8, f"chronos-{uid}")
+    call = asyncio.get_running_loop().run_in_executor(_threads[uid], function, *arguments)
     try:
         return await asyncio.wait_for(call, _ANSWER)
     except asyncio.TimeoutError:
@@ -89,14 +92,17 @@ class Lease:
         self._over = False
         self._reason = ""
 
+    async def _do(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await _do(function, *arguments, uid=self.account.uid)
+
     # -- asking
 
     async def ask(self, program: str, words: Sequence[str], wait: int) -> None:
         """Ask, with these words of `chronos create`, and wait for the start, at most for so many
         seconds. ChronosError if that is refused. What an earlier hub has left of it ends first."""
         try:
-            self.mount = (await _do(_tree.find)).path
-            await _do(self._end, self.mount, "")
+            self.mount = (await self._do(_tree.find)).path
+            await self._do(self._end, self.mount, "")
             self.partition_id = await self._request(program, words, wait)
             if self._over:
                 raise PartitionEnded(f"{self.partition_id} was released before it started.")
@@ -129,11 +135,9 @@ class Lease:
             raise ChronosError(f"{program} create gave no answer within {_ANSWER:.0f} "
                                "seconds.") from None
         finally:
-            if process.returncode is None:  # its user can stop it, and make it say anything
-                try:
-                    process.kill()
-                except ProcessLookupError:
-                    pass
+            # Its user can stop it, make it say anything, and keep its pipes open in another
+            # process: this ends it and closes our ends.
+            process._transport.close()  # type: ignore[attr-defined]
         if code != 0:
             raise NotEnoughMemory(_sentence(err) or f"{program} create failed: {code}.")
         if not re.fullmatch(r"p[0-9]{1,18}", out):
@@ -148,7 +152,7 @@ class Lease:
         while True:
             now = time.monotonic()
             try:
-                if await _do(self._look):
+                if await self._do(self._look):
                     return
                 missing = None
             except PartitionEnded:
@@ -198,7 +202,7 @@ class Lease:
 
     async def _ended(self) -> bool:
         try:
-            await _do(self._end, self.mount, self.partition_id)
+            await self._do(self._end, self.mount, self.partition_id)
         except (ChronosError, OSError):
             return False
         return True
