@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_NS      NS_PER_SECOND        /* between two questions for room */
-#define ROOM_MOST_NS (30 * NS_PER_SECOND) /* how long to ask for it */
-#define TRIES_MAX    3 /* to restore those that do not answer, or find no room after all */
+#define TRIES_MAX 3 /* to restore those that do not answer, or find no room after all */
 
 /* -- coming back ------------------------------------------------------------------------------ */
 
@@ -27,16 +25,16 @@ void suspend_in_ask_room(struct suspensions *suspensions, struct suspension *sus
     if (suspend_members_list(suspensions, suspension) < 0 ||
         suspend_part_ask(suspensions, suspension, STEP_ROOM, CHECKPOINT_FIGURES, false, SUSPEND_ANY,
                          SUSPEND_LOOK_MS) <= 0)
-        suspend_part_enter(suspension, STEP_ROOM, now_ns + ROOM_NS);
+        suspend_part_enter(suspension, STEP_ROOM, now_ns + SUSPEND_ROOM_NS);
 }
 
 /* There is none now, or it is not known. */
 void suspend_in_no_room(struct suspensions *suspensions, struct suspension *suspension,
                         int64_t now_ns)
 {
-    if (now_ns - suspension->begun_ns < ROOM_MOST_NS && !suspension->again &&
+    if (now_ns - suspension->begun_ns < SUSPEND_ROOM_MOST_NS && !suspension->again &&
         suspension->rounds <= TRIES_MAX) {
-        suspend_part_enter(suspension, STEP_ROOM, now_ns + ROOM_NS);
+        suspend_part_enter(suspension, STEP_ROOM, now_ns + SUSPEND_ROOM_NS);
         return;
     }
     snprintf(suspension->why, sizeof(suspension->why),
@@ -44,21 +42,6 @@ void suspend_in_no_room(struct suspensions *suspensions, struct suspension *susp
              (unsigned long long)(suspend_in_needed(suspension) >> 20));
     suspend_part_away(suspensions, suspension, suspension->again ? SUSPEND_DONE : SUSPEND_NO_ROOM,
                       now_ns);
-}
-
-/* They cannot be restored now. What is back already cannot wait frozen: it is on the device. */
-void suspend_in_back_off(struct suspensions *suspensions, struct suspension *suspension,
-                         int64_t now_ns)
-{
-    uint32_t here;
-    suspend_members_bytes(suspension, ~SUSPEND_IN(CHECKPOINT_SAVED), &here);
-    if (here == 0 && !suspension->unsure) {
-        suspension->rounds++;
-        suspend_part_enter(suspension, STEP_FREEZE, now_ns);
-    } else if (now_ns - suspension->begun_ns < ROOM_MOST_NS)
-        suspend_part_enter(suspension, STEP_STATES, now_ns + ROOM_NS);
-    else
-        suspend_undo(suspensions, suspension, now_ns, "Some of its processes cannot be restored.");
 }
 
 /* Is there room? One that went to the device while all were thawed cannot be left there. */
@@ -100,7 +83,7 @@ void suspend_in_come_back(struct suspensions *suspensions, struct suspension *su
     needed = bytes < needed ? needed - bytes : 0; /* after a restart some may be back already */
     bool room = answer->known && answer->free_bytes >= needed;
     if (answer->result || (saved > 0 && !room)) {
-        suspend_in_back_off(suspensions, suspension, now_ns);
+        suspend_undo_return(suspensions, suspension, now_ns);
         return;
     }
     int r = suspend_part_ask(suspensions, suspension, STEP_RESTORE, CHECKPOINT_RESTORE, false,

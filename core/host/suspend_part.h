@@ -8,9 +8,11 @@
 
 #include "suspend_members.h"
 
-#define SUSPEND_LOOK_MS   10000 /* to ask all for their states */
-#define SUSPEND_UNLOCK_MS 30000
-#define SUSPEND_FREEZE_NS (20 * NS_PER_MS) /* between two looks whether all have stopped */
+#define SUSPEND_LOOK_MS      10000 /* to ask all for their states */
+#define SUSPEND_UNLOCK_MS    30000
+#define SUSPEND_FREEZE_NS    (20 * NS_PER_MS)     /* between two looks whether all have stopped */
+#define SUSPEND_ROOM_NS      NS_PER_SECOND        /* between two questions for room */
+#define SUSPEND_ROOM_MOST_NS (30 * NS_PER_SECOND) /* how long to ask for it */
 
 /* -- suspend_part.c -- */
 
@@ -40,7 +42,10 @@ int64_t suspend_part_move_ms(const struct suspensions *suspensions);
  * done is found by asking. On the way back there is nothing to undo: its processes are lost. */
 void suspend_undo(struct suspensions *suspensions, struct suspension *suspension, int64_t now_ns,
                   const char *why);
-/* The same, because a call failed. */
+/* Those on the way back cannot be restored now: freeze them again, unless some are back. */
+void suspend_undo_return(struct suspensions *suspensions, struct suspension *suspension,
+                         int64_t now_ns);
+/* Undo it because a call failed. */
 void suspend_undo_call(struct suspensions *suspensions, struct suspension *suspension,
                        const struct checkpoint_process *failed, const char *what, int64_t now_ns);
 /* Thaw all, and ask for their states. */
@@ -74,8 +79,6 @@ void suspend_in_ask_room(struct suspensions *suspensions, struct suspension *sus
                          int64_t now_ns);
 void suspend_in_no_room(struct suspensions *suspensions, struct suspension *suspension,
                         int64_t now_ns);
-void suspend_in_back_off(struct suspensions *suspensions, struct suspension *suspension,
-                         int64_t now_ns);
 void suspend_in_roomy(struct suspensions *suspensions, struct suspension *suspension,
                       const struct checkpoint_answer *answer, int64_t now_ns);
 /* Right before they are restored: is there room still? */

@@ -109,7 +109,7 @@ static void unanswered(struct suspensions *suspensions, struct suspension *suspe
     if (suspension->step == STEP_ROOM) /* they are frozen, and unharmed */
         suspend_in_no_room(suspensions, suspension, now_ns);
     else if (suspension->step == STEP_STATES && suspension->back)
-        suspend_in_back_off(suspensions, suspension, now_ns);
+        suspend_undo_return(suspensions, suspension, now_ns);
     else if (suspension->failing && suspension->step == STEP_UNLOCK)
         suspend_part_finish(suspensions, suspension, SUSPEND_LOST, now_ns);
     else

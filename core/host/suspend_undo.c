@@ -51,7 +51,7 @@ void suspend_undo_thaw(struct suspensions *suspensions, struct suspension *suspe
         suspend_part_ask(suspensions, suspension, STEP_STATES, CHECKPOINT_LOOK, false, SUSPEND_ANY,
                          SUSPEND_LOOK_MS) < 0) {
         if (suspension->back)
-            suspend_in_back_off(suspensions, suspension, now_ns);
+            suspend_undo_return(suspensions, suspension, now_ns);
         else
             suspend_part_enter(suspension, STEP_THAW, now_ns + SUSPEND_FREEZE_NS);
     }
@@ -80,6 +80,21 @@ void suspend_undo(struct suspensions *suspensions, struct suspension *suspension
         suspend_undo_thaw(suspensions, suspension, now_ns);
     else
         suspend_part_finish(suspensions, suspension, SUSPEND_FAILED, now_ns);
+}
+
+/* They cannot be restored now. What is back already cannot wait frozen: it is on the device. */
+void suspend_undo_return(struct suspensions *suspensions, struct suspension *suspension,
+                         int64_t now_ns)
+{
+    uint32_t here;
+    suspend_members_bytes(suspension, ~SUSPEND_IN(CHECKPOINT_SAVED), &here);
+    if (here == 0 && !suspension->unsure) {
+        suspension->rounds++;
+        suspend_part_enter(suspension, STEP_FREEZE, now_ns);
+    } else if (now_ns - suspension->begun_ns < SUSPEND_ROOM_MOST_NS)
+        suspend_part_enter(suspension, STEP_STATES, now_ns + SUSPEND_ROOM_NS);
+    else
+        suspend_undo(suspensions, suspension, now_ns, "Some of its processes cannot be restored.");
 }
 
 /* Say what a call failed with. */

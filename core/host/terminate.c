@@ -25,8 +25,7 @@
  * hangs in the kernel stops when its user likes. */
 #define STOP_NS (200 * NS_PER_MS)
 
-/* How long others may need to be spared by a kill. */
-#define PART_NS (5 * NS_PER_SECOND)
+#define PART_NS (5 * NS_PER_SECOND) /* how long others may need to be spared by a kill */
 
 /* Limit the duration of one terminate_step. */
 #define STEP_MAX_NS (5 * NS_PER_MS)
@@ -211,19 +210,17 @@ static void term(struct termination *termination, struct ending *ending, int64_t
     enter(ending, STEP_TERM, now_ns, p->end_ns + p->grace_ns);
 }
 
-/* After a restart the grace may be over. */
-static bool has_grace(const struct ending *ending, int64_t now_ns)
+/* After a restart the grace may be over. One with suspend is here if its lease was preempted. */
+static bool has_grace(const struct partition *p, int64_t now_ns)
 {
-    const struct partition *p = &ending->partition;
-    /* One that is to be suspended comes here if its lease was preempted. */
-    const bool term = p->on_expiry == ON_EXPIRY_TERM || p->on_expiry == ON_EXPIRY_SUSPEND;
-    return term && p->end_ns + p->grace_ns > now_ns;
+    return (p->on_expiry == ON_EXPIRY_TERM || p->on_expiry == ON_EXPIRY_SUSPEND) &&
+           p->end_ns + p->grace_ns > now_ns;
 }
 
 static void begin(struct termination *termination, struct ending *ending, int64_t now_ns)
 {
     ending->begun_ns = now_ns;
-    if (has_grace(ending, now_ns)) {
+    if (has_grace(&ending->partition, now_ns)) {
         term(termination, ending, now_ns);
     } else if (ending->partition.on_expiry == ON_EXPIRY_NONE) {
         note(termination, ending, "left", "processes=%" PRIu64, count_members(termination, ending));
@@ -238,9 +235,10 @@ static bool kills(const struct ending *ending, int64_t now_ns)
 {
     switch (ending->step) {
     case STEP_BEGIN:
-        return ending->partition.on_expiry != ON_EXPIRY_NONE && !has_grace(ending, now_ns);
+        return ending->partition.on_expiry != ON_EXPIRY_NONE &&
+               !has_grace(&ending->partition, now_ns);
     case STEP_STOP:
-        return !has_grace(ending, now_ns);
+        return !has_grace(&ending->partition, now_ns);
     case STEP_TERM:
         return now_ns >= ending->limit_ns;
     default:

@@ -51,8 +51,7 @@ static bool take(int fd, void *data, size_t size)
     return r > 0 && read(fd, data, size) == (ssize_t)size;
 }
 
-bool aside_do(void (*work)(void *data), void (*undo)(void *data), void *data, size_t size,
-              int kept)
+bool aside_do(void (*work)(void *data), void (*undo)(void *data), void *data, size_t size, int kept)
 {
     int ends[2];
     if (size > ASIDE_MAX || pipe2(ends, O_CLOEXEC) != 0)
