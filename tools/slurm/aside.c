@@ -27,7 +27,7 @@ static void let_go(int answer, int kept)
     fd_close_others(3, keep, 2);
 }
 
-/* In the process between, which ends at once: nobody has to wait for its child. */
+/* In the process between, which ends at once, so init waits for its child. */
 static void start(void (*work)(void *data), void (*undo)(void *data), void *data, size_t size,
                   int answer, int kept)
 {
