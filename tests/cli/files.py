@@ -437,6 +437,9 @@ class Mistakes(Case):
             self.skipTest("no device node can be made")
         words = ("create", "0", "0.5", "60")
         self.refused(1, "Not enough available memory: said the tree", *words)
+        for what in ("time of gpu0: said the tree", "slots of gpu0: said the tree"):
+            self.tree.put("status", "Not enough " + what)
+            self.refused(1, "Not enough " + what, *words)
         # another program of the same user was refused after our write
         self.tree.put("status", "Released p1")
         self.refused(1, "Not enough available memory.", *words)
