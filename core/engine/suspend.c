@@ -47,10 +47,10 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
 
 static int check_away(const struct call *call, const struct partition *partition)
 {
-    const char *why = partition->state == PARTITION_PENDING         ? "waits to be resumed already"
+    const char *why = partition->suspend_stage == SUSPEND_NONE      ? "is not suspended"
+                      : partition->state == PARTITION_PENDING       ? "waits to be resumed already"
                       : partition->suspend_stage == SUSPEND_LEAVING ? "is still being suspended"
-                      : partition->suspend_stage == SUSPEND_RETURNING ? "is being resumed"
-                                                                      : "is not suspended";
+                                                                    : "is being resumed";
 
     if (partition->state == PARTITION_SUSPENDED && partition->suspend_stage == SUSPEND_AWAY)
         return 0;

@@ -200,6 +200,7 @@ START_TEST(asked_for)
     engine_events_free(engine_take_events(engine));
     refused(engine_suspend(engine, CALL(SECONDS(1), &alice, &why), id), REFUSED_INVALID,
             "write suspend there first");
+    refused(resume(1, id, 10, true), REFUSED_BUSY, "p1 is not suspended");
     refused(engine_suspend(engine, CALL(SECONDS(1), &bob, &why), id), REFUSED_OWNER, "uid 1000");
     id = lease(2, "0.5 100");
     ck_assert_int_eq(engine_suspend(engine, CALL(SECONDS(3), &alice, &why), id), 0);
