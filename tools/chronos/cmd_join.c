@@ -16,7 +16,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     char id[CHRONOS_ID_MAX];
     if (args_option(args, "oci"))
         return container_join(mount, args->command, args->words);
-    int r = handle_find(mount, args->words[0], id);
+    int r = handle_find_started(mount, args->words[0], id);
     return r ? r : change_processes(mount, args->command, id, args->words + 1);
 }
 
