@@ -32,7 +32,8 @@ const struct command cmd_join = {
             "env when the program starts.\n"
             "\n"
             "With --oci it is the createRuntime hook of a container, as chronos cdi has it:\n"
-            "if it is refused, the engine prints why and does not start the container.\n"
+            "if it is refused, the engine does not start the container. runc prints why, crun\n"
+            "only with the annotation run.oci.hooks.stderr=FILE, there.\n"
             "\n"
             "    chronos join p1 4242\n"
             "    chronos join p1 $(podman inspect -f '{{.State.Pid}}' CONTAINER)",
