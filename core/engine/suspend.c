@@ -73,7 +73,7 @@ static int refuse_room(struct engine *engine, const struct call *call,
     engine->time_text(engine->context, at_ns, when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
                   ADMISSION_NO_SPACE "p%" PRIu64 " has room on gpu%" PRIu32
-                                     " from %s; add the word queue to wait for it.",
+                                     " from %s; add the word queue (--queue) to wait for it.",
                   wanted->id, share->device, when);
 }
 
