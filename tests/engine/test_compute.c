@@ -241,7 +241,8 @@ START_TEST(slots_bound_partitions_at_once)
     uint64_t first = grant(engine, 0, &alice, 0, "0.7 100");
     for (int i = 0; i < 3; i++)
         grant(engine, 0, &bob, 0, "0.05 100");
-    no_grant(0, &bob, "0.05 60", "Not enough slots of gpu0: all 4 are taken; one is free from T100.");
+    no_grant(0, &bob, "0.05 60",
+             "Not enough slots of gpu0: all 4 are taken; one is free from T100.");
     uint64_t id = waits(0, 1001, 0, "0.05 60", 0);
     starts(id, 100, PARTITION_PENDING);
     release(SECONDS(7), first);
