@@ -180,6 +180,8 @@ START_TEST(no_room)
     refused(resume(160, id, 10, false), REFUSED_BUSY, "waits to be resumed already");
     refused(engine_set_devices(engine, CALL(SECONDS(160), &alice, &why), id, NULL, 0), REFUSED_BUSY,
             "p1 is suspended");
+    refused(engine_set_compute(engine, CALL(SECONDS(160), &alice, &why), id, 10), REFUSED_BUSY,
+            "p1 is suspended; its share");
     release(SECONDS(170), other); /* it moves forward, as all that wait */
     is(id, PARTITION_SUSPENDED, SUSPEND_RETURNING);
     ck_assert_int_eq(engine_find(engine, id)->end_ns, SECONDS(220));
