@@ -181,7 +181,7 @@ bool compute_fits(const struct engine *engine, const struct share *share, const 
     return !engine->counts_beside || find_short(engine, share, own, from_ns, until_ns) == BESIDES;
 }
 
-/* "; it is from 14:32:10", or "". */
+/* "; as much is free from 14:32:10", or "". */
 static void when_words(const struct engine *engine, const struct share *share, uint32_t kind,
                        int64_t from_ns, int64_t until_ns, char *text, size_t size)
 {
@@ -196,7 +196,7 @@ static void when_words(const struct engine *engine, const struct share *share, u
     if (at_ns == TIMELINE_NEVER || at_ns <= from_ns)
         return;
     engine->time_text(engine->context, at_ns, when, sizeof(when));
-    snprintf(text, size, "; as much is free from %s", when);
+    snprintf(text, size, "; %s free from %s", kind == BESIDE_SLOTS ? "one is" : "as much is", when);
 }
 
 /* A part of the time, rounded down to a hundredth of a per cent. */
@@ -221,17 +221,17 @@ int compute_check(const struct engine *engine, const struct call *call, const st
     when_words(engine, share, kind, from_ns, until_ns, when, sizeof(when));
     if (kind == BESIDE_SLOTS)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      "All %" PRIu32 " slots of gpu%" PRIu32 " are taken%s.",
-                      engine->devices[share->device].sharing.slots, share->device, when);
+                      "Not enough slots of gpu%" PRIu32 ": all %" PRIu32 " are taken%s.",
+                      share->device, engine->devices[share->device].sharing.slots, when);
     int64_t had = own ? time_of(engine, own) : 0;
     int64_t free_time = left_of(engine, share->device, kind, had, from_ns, until_ns);
     sharing_mode_share_text(engine_share_ppm(engine, share), asked, sizeof(asked));
     sharing_mode_share_text(per_cent_ppm(engine, share, free_time), left, sizeof(left));
     return refuse(REFUSED_NO_SPACE, call->why,
-                  "Not enough time of gpu%" PRIu32 ": %s%s per cent %s, %s is left%s. Ask for less "
+                  "Not enough time of gpu%" PRIu32 ": %s per cent %s, %s is left%s. Ask for less "
                   "with share=N.",
-                  share->device, share->compute_ppm ? "" : "with so much memory go ", asked,
-                  share->compute_ppm ? "was asked for" : "of the time", left, when);
+                  share->device, asked,
+                  share->compute_ppm ? "was asked for" : "comes with so much memory", left, when);
 }
 
 int compute_check_policy(const struct engine *engine, const struct call *call, uint32_t ppm)

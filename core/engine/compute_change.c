@@ -37,6 +37,8 @@ int engine_set_compute(struct engine *engine, const struct call *call, uint64_t 
     struct entry *entry = NULL;
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
+    if (!r)
+        r = suspend_check_changes(call, &entry->partition, "share");
     if (!r && ppm > 1000000)
         r = refuse(REFUSED_INVALID, call->why, "At most 100 per cent can go to p%" PRIu64 ".", id);
     if (!r && ppm > entry->partition.shares[0].compute_ppm)

@@ -47,10 +47,10 @@ int engine_suspend(struct engine *engine, const struct call *call, uint64_t id)
 
 static int check_away(const struct call *call, const struct partition *partition)
 {
-    const char *why = partition->state == PARTITION_PENDING         ? "waits to be resumed already"
+    const char *why = partition->suspend_stage == SUSPEND_NONE      ? "is not suspended"
+                      : partition->state == PARTITION_PENDING       ? "waits to be resumed already"
                       : partition->suspend_stage == SUSPEND_LEAVING ? "is still being suspended"
-                      : partition->suspend_stage == SUSPEND_RETURNING ? "is being resumed"
-                                                                      : "is not suspended";
+                                                                    : "is being resumed";
 
     if (partition->state == PARTITION_SUSPENDED && partition->suspend_stage == SUSPEND_AWAY)
         return 0;
@@ -73,7 +73,7 @@ static int refuse_room(struct engine *engine, const struct call *call,
     engine->time_text(engine->context, at_ns, when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
                   ADMISSION_NO_SPACE "p%" PRIu64 " has room on gpu%" PRIu32
-                                     " from %s; add the word queue to wait for it.",
+                                     " from %s; add the word queue (--queue) to wait for it.",
                   wanted->id, share->device, when);
 }
 

@@ -219,7 +219,7 @@ static int store_remaining(struct tree *tree, struct write *write)
     int64_t duration_ns;
     if (!strcmp(write->text, "0"))
         return files_suspend_store(tree, write);
-    if (partition->state == PARTITION_SUSPENDED)
+    if (partition->state == PARTITION_SUSPENDED || files_suspend_waits(write))
         return files_suspend_store_resume(tree, write);
     int r = units_parse_duration(write->text + skip, write->length - skip, &duration_ns,
                                  write->why.message, sizeof(write->why.message));

@@ -7,6 +7,8 @@
 
 /* Suspend the partition. 0, a refusal or -errno. */
 int files_suspend_store(struct tree *tree, struct write *write);
+/* True if it is a duration and the word that waits for room, which only resuming has. */
+bool files_suspend_waits(const struct write *write);
 /* Give one that is suspended a new lease: "1h", or "1h queue" to wait for room. */
 int files_suspend_store_resume(struct tree *tree, struct write *write);
 

@@ -298,13 +298,17 @@ class Changes(Case):
                 (("suspend", "p1"), "0"), (("resume", "p1", "1h"), "1h"),
                 (("resume", "p1", "90m", "--queue"), "90m queue"))):
             tree = lib.Tree(f"{self.tree.path}{number}")
-            tree.partition("p1")
+            tree.partition("p1", state="suspended" if words[0] == "resume" else "active")
             tree.raw("gpu0/p1/remaining", "")
             result = chronos(*words, mount=tree.path)
             self.assertEqual(tree.get("gpu0/p1/remaining"), written + "\n")
             self.assertEqual(result.code, 0)
         self.refused(4, "There is no partition p1.", "suspend", "p1")
         self.refused(4, "There is no partition p1.", "resume", "p1", "1h")
+        self.tree.partition("p2")
+        self.refused(1, "Partition p2 cannot be resumed: its state is active.",
+                     "resume", "p2", "1h")
+        self.refused(2, "\"0\" is not a duration", "resume", "p2", "0")
 
 
 class Mistakes(Case):
@@ -437,6 +441,9 @@ class Mistakes(Case):
             self.skipTest("no device node can be made")
         words = ("create", "0", "0.5", "60")
         self.refused(1, "Not enough available memory: said the tree", *words)
+        for what in ("time of gpu0: said the tree", "slots of gpu0: said the tree"):
+            self.tree.put("status", "Not enough " + what)
+            self.refused(1, "Not enough " + what, *words)
         # another program of the same user was refused after our write
         self.tree.put("status", "Released p1")
         self.refused(1, "Not enough available memory.", *words)

@@ -68,6 +68,16 @@ class Handles(Case):
         self.refused(125, sentence, "run", "--in", "training", "true")
         self.assertEqual(len(os.listdir(self.tree.at("partitions"))), 2)
 
+    def test_label_of_several_of_which_one_has_started(self):
+        """A program can be in no other; what ends or shows one does not choose."""
+        self.tree.partition("p1", name="lesson")
+        self.tree.partition("p2", name="lesson", state="pending")
+        self.tree.raw("gpu0/p1/procs", "")
+        self.assertEqual(self.run_it("join", "lesson", "4242").out, "Process 4242 joined p1\n")
+        self.assertEqual(self.tree.get("gpu0/p1/procs"), "4242\n")
+        sentence = '"lesson" could be any of 2 partitions: p1, p2. Name one by its id.'
+        self.refused(1, sentence, "release", "lesson")
+
     @unittest.skipUnless(os.geteuid() == 0, "only root can make partitions of others")
     def test_label_of_somebody_else(self):
         """It only leads to the id: another user could put a program where its owner did not want

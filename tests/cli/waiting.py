@@ -301,6 +301,13 @@ class Schedule(Waiting):
         self.assertEqual(device["free"][0]["from"], self.step)
         self.assertEqual(device["partitions"][0]["start"], self.step)
 
+    def test_suspended(self):
+        """It holds nothing, though it has an end: the moment until which it is kept."""
+        self.tree.put("gpu0/p1/state", "suspended")
+        [device] = self.as_json("schedule")
+        self.assertEqual([one["id"] for one in device["partitions"]], ["p2", "p3"])
+        self.assertIn("  Suspended, kept until: ", self.answer("list"))
+
     def test_json_several(self):
         """What is shown of a device is what a partition has of it."""
         self.tree.put("gpu0/p1/device", "gpu0,gpu1")

@@ -51,7 +51,7 @@ START_TEST(seventy_and_thirty_of_two_halves)
     start(80 * GIB);
     uint64_t more = grant(engine, 0, &alice, 0, "0.5 60 share=70");
     no_grant(0, &bob, "0.5 60",
-             "Not enough time of gpu0: with so much memory go 50 per cent of the time, 30 is left; "
+             "Not enough time of gpu0: 50 per cent comes with so much memory, 30 is left; "
              "as much is free from T60. Ask for less with share=N.");
     no_grant(0, &bob, "0.5 60 share=30.0001", "30.0001 per cent was asked for, 30 is left");
     uint64_t less = grant(engine, 0, &bob, 0, "0.5 60 share=30");
@@ -241,7 +241,8 @@ START_TEST(slots_bound_partitions_at_once)
     uint64_t first = grant(engine, 0, &alice, 0, "0.7 100");
     for (int i = 0; i < 3; i++)
         grant(engine, 0, &bob, 0, "0.05 100");
-    no_grant(0, &bob, "0.05 60", "All 4 slots of gpu0 are taken; as much is free from T100.");
+    no_grant(0, &bob, "0.05 60",
+             "Not enough slots of gpu0: all 4 are taken; one is free from T100.");
     uint64_t id = waits(0, 1001, 0, "0.05 60", 0);
     starts(id, 100, PARTITION_PENDING);
     release(SECONDS(7), first);
@@ -308,7 +309,7 @@ START_TEST(a_mode_is_restored_in_any_order)
             shared_device(80 * GIB);
         if (order != 2)
             ck_assert_int_eq(engine_restore(engine, &p), 0);
-        no_grant(0, &bob, "0.1 60", "slots of gpu0 are taken");
+        no_grant(0, &bob, "0.1 60", "Not enough slots of gpu0");
         engine_free(engine);
     }
     engine = new_engine();

@@ -180,6 +180,8 @@ START_TEST(no_room)
     refused(resume(160, id, 10, false), REFUSED_BUSY, "waits to be resumed already");
     refused(engine_set_devices(engine, CALL(SECONDS(160), &alice, &why), id, NULL, 0), REFUSED_BUSY,
             "p1 is suspended");
+    refused(engine_set_compute(engine, CALL(SECONDS(160), &alice, &why), id, 10), REFUSED_BUSY,
+            "p1 is suspended; its share");
     release(SECONDS(170), other); /* it moves forward, as all that wait */
     is(id, PARTITION_SUSPENDED, SUSPEND_RETURNING);
     ck_assert_int_eq(engine_find(engine, id)->end_ns, SECONDS(220));
@@ -200,6 +202,7 @@ START_TEST(asked_for)
     engine_events_free(engine_take_events(engine));
     refused(engine_suspend(engine, CALL(SECONDS(1), &alice, &why), id), REFUSED_INVALID,
             "write suspend there first");
+    refused(resume(1, id, 10, true), REFUSED_BUSY, "p1 is not suspended");
     refused(engine_suspend(engine, CALL(SECONDS(1), &bob, &why), id), REFUSED_OWNER, "uid 1000");
     id = lease(2, "0.5 100");
     ck_assert_int_eq(engine_suspend(engine, CALL(SECONDS(3), &alice, &why), id), 0);

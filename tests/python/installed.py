@@ -243,6 +243,9 @@ class Program(inside.Case):
         for bad in ("../x", ".x", "a/b", ""):
             done = finish(self.begin("kernel", "install", "--name", bad))
             self.assertEqual((done.code, "names no kernel" in done.err), (1, True), done)
+        for words in (("--memory", "lots"), ("--duration", "1.5h"), ("--memory", "20 G")):
+            done = finish(self.begin("kernel", "install", "--name", "bad", *words))
+            self.assertEqual((done.code, f'"{words[1]}" is no ' in done.err), (1, True), done)
 
 
 inside.main()

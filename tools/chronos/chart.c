@@ -75,7 +75,9 @@ static int load_leases(const struct chronos_mount *mount, const char *device,
         r = chronos_partition_load(mount, id, CHRONOS_ALL, &lease->partition);
         if (r < 0 && !chronos_is_gone(r))
             failure_skip(skipped, id, r);
-        if (!r && lease_of_partition(mount, device, lease))
+        /* A suspended one holds nothing until it is resumed. */
+        if (!r && strcmp(lease->partition.record.value[CHRONOS_PARTITION_STATE], "suspended") &&
+            lease_of_partition(mount, device, lease))
             chart->count++;
     }
     free(ids);

@@ -167,8 +167,8 @@ const struct command cmd_cdi = {
             "    podman run --device chronosfs.io/gpu=p1 IMAGE\n"
             "\n"
             "The container starts inside the partition and ends with it; if it may not join,\n"
-            "the engine prints why and starts nothing. /var/run is emptied at each boot;\n"
-            "--dir /etc/cdi lasts.",
+            "the engine starts nothing; docs/containers.md says where it puts the reason.\n"
+            "/var/run is emptied at each boot; --dir /etc/cdi lasts.",
     .options = options,
     .without_tree = true,
     .changes = true,

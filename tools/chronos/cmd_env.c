@@ -98,7 +98,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (!!args_option(args, "json") + !!args_option(args, "plain") + !!args_option(args, "shell") >
         1)
         return args_usage_error(args->command, "--shell, --plain and --json exclude each other.");
-    int r = handle_find(mount, args->words[0], id);
+    int r = handle_find_started(mount, args->words[0], id);
     if (r)
         return r;
     snprintf(path, sizeof(path), "partitions/%s", id);

@@ -16,7 +16,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     char id[CHRONOS_ID_MAX];
     if (args_option(args, "oci"))
         return container_join(mount, args->command, args->words);
-    int r = handle_find(mount, args->words[0], id);
+    int r = handle_find_started(mount, args->words[0], id);
     return r ? r : change_processes(mount, args->command, id, args->words + 1);
 }
 
@@ -32,7 +32,8 @@ const struct command cmd_join = {
             "env when the program starts.\n"
             "\n"
             "With --oci it is the createRuntime hook of a container, as chronos cdi has it:\n"
-            "if it is refused, the engine prints why and does not start the container.\n"
+            "if it is refused, the engine does not start the container. runc prints why, crun\n"
+            "only with the annotation run.oci.hooks.stderr=FILE, there.\n"
             "\n"
             "    chronos join p1 4242\n"
             "    chronos join p1 $(podman inspect -f '{{.State.Pid}}' CONTAINER)",

@@ -51,6 +51,8 @@ static void lines_each(struct view *view, const struct chronos_partition *partit
            value[CHRONOS_PARTITION_CREATOR_PID]);
     if (strcmp(value[CHRONOS_PARTITION_STATE], "pending") == 0)
         printf("  Waits until: %s\n", value[CHRONOS_PARTITION_START]);
+    if (strcmp(value[CHRONOS_PARTITION_STATE], "suspended") == 0)
+        printf("  Suspended, kept until: %s\n", value[CHRONOS_PARTITION_EXPIRES]);
 }
 
 static void lines_end(struct view *view, size_t count)

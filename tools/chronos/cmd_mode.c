@@ -12,8 +12,8 @@
 #define STATUS_MAX 8192
 
 static const struct option options[] = {
-    {"percentage", 0, "N", "With mps: most of the multiprocessors for a partition, in per cent."},
-    {"memory", 0, "SIZE", "With mps: most memory for a process, such as 4G."},
+    {"percentage", 0, "N", "With mps: at most N per cent of the multiprocessors for a process."},
+    {"memory", 0, "SIZE", "With mps: at most this much memory for a process, such as 4G."},
     OPTION_JSON,
     OPTION_END};
 

@@ -3,6 +3,7 @@
 #include "change.h"
 #include "failure.h"
 #include "handle.h"
+#include "output.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,14 +14,23 @@ static const struct option options[] = {
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     const char *time = args->words[1];
-    char id[CHRONOS_ID_MAX], text[CHRONOS_VALUE_MAX];
+    char id[CHRONOS_ID_MAX], path[64], text[CHRONOS_VALUE_MAX];
     int r = handle_find(mount, args->words[0], id);
     if (r)
         return r;
-    if (time[0] == '\0' || strpbrk(time, " \t\r\n") || strlen(time) > 100)
+    if (time[0] == '\0' || !strcmp(time, "0") || strpbrk(time, " \t\r\n") || strlen(time) > 100)
         return args_usage_error(
             args->command,
             "\"%s\" is not a duration; write whole seconds like 3600, or 90m, 1h30m, 2d.", time);
+    /* To one that is not suspended the same words would set its end. */
+    snprintf(path, sizeof(path), "partitions/%s/state", id);
+    r = chronos_read(mount->root, path, text, sizeof(text));
+    if (r < 0)
+        return failure_partition(mount, id, "Cannot resume the partition", r);
+    if (!strcmp(text, "active") || !strcmp(text, "expiring") || !strcmp(text, "pending")) {
+        output_message("Partition %s cannot be resumed: its state is %s.", id, text);
+        return EXIT_REFUSED;
+    }
     snprintf(text, sizeof(text), "%s%s", time, args_option(args, "queue") ? " queue" : "");
     r = change_write(mount, id, "remaining", text, "Cannot resume the partition");
     if (r)

@@ -214,7 +214,7 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
         if (!r)
             request_report_warned(use->mount, args, use->id);
     } else {
-        r = handle_find(use->mount, in, use->id);
+        r = handle_find_started(use->mount, in, use->id);
     }
     if (!r && (args_option(args, "wait") || args_option(args, "start")))
         r = wait_for_start(args, use);

@@ -40,9 +40,12 @@ bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX])
 /* What was found for a label. */
 struct found {
     size_t count;
-    char id[CHRONOS_ID_MAX];        /* the first one */
-    char list[256];                 /* "p1, p2"; may be truncated */
-    bool as_series;                 /* the occurrences of one are one */
+    char id[CHRONOS_ID_MAX]; /* the first one */
+    char list[256];          /* "p1, p2"; may be truncated */
+    bool as_series;          /* the occurrences of one are one */
+    bool as_started;         /* of several, the one that has started */
+    size_t started;          /* with that: how many have */
+    char started_id[CHRONOS_ID_MAX];
     char series[CHRONOS_VALUE_MAX]; /* of the first one; "" if it does not repeat */
     struct nearest nearest;         /* labels of the caller's own that the text may mean */
 };
@@ -79,6 +82,18 @@ static bool is_same_series(const struct chronos_mount *mount, const char *id, st
     return false;
 }
 
+/* Count a partition that has started, if that decides. */
+static void count_started(const struct chronos_mount *mount, const char *id, struct found *found)
+{
+    char path[64], state[CHRONOS_VALUE_MAX];
+    snprintf(path, sizeof(path), "partitions/%s/state", id);
+    if (!found->as_started || chronos_read(mount->root, path, state, sizeof(state)) < 0 ||
+        strcmp(state, "pending") == 0)
+        return;
+    found->started++;
+    snprintf(found->started_id, sizeof(found->started_id), "%s", id);
+}
+
 /* Take one of the caller's partitions, or with `others` one that is not, if it has this label;
  * NULL: any. */
 static void take(const struct chronos_mount *mount, const char *id, const char *label, bool others,
@@ -98,8 +113,10 @@ static void take(const struct chronos_mount *mount, const char *id, const char *
     snprintf(path, sizeof(path), "partitions/%s/user", id);
     if (!others && !is_same_series(mount, id, found))
         add(found, id, NULL);
-    if (!others)
+    if (!others) {
+        count_started(mount, id, found);
         return;
+    }
     if (chronos_read(mount->root, path, owner, sizeof(owner)) == 0)
         add(found, id, owner);
 }
@@ -141,12 +158,14 @@ static int report_none(const struct chronos_mount *mount, const char *text, stru
 }
 
 static int find(const struct chronos_mount *mount, const char *text, bool as_series,
-                char ret_id[static CHRONOS_ID_MAX])
+                bool as_started, char ret_id[static CHRONOS_ID_MAX])
 {
     uint64_t *ids = NULL;
     size_t count = 0;
     bool mine = strcmp(text, "mine") == 0;
-    struct found found = {.nearest = nearest_new(text, strlen(text)), .as_series = as_series};
+    struct found found = {.nearest = nearest_new(text, strlen(text)),
+                          .as_series = as_series,
+                          .as_started = as_started};
     struct found others = {.count = 0};
     if (handle_id(text, ret_id))
         return 0;
@@ -163,6 +182,10 @@ static int find(const struct chronos_mount *mount, const char *text, bool as_ser
     }
     if (found.count == 0)
         return report_none(mount, text, &found, &others);
+    if (found.count > 1 && found.started == 1) {
+        memcpy(ret_id, found.started_id, sizeof(found.started_id));
+        return 0;
+    }
     if (found.count > 1) {
         output_message("\"%s\" could be any of %zu partitions: %s. Name one by its id.", text,
                        found.count, found.list);
@@ -175,11 +198,17 @@ static int find(const struct chronos_mount *mount, const char *text, bool as_ser
 int handle_find(const struct chronos_mount *mount, const char *text,
                 char ret_id[static CHRONOS_ID_MAX])
 {
-    return find(mount, text, false, ret_id);
+    return find(mount, text, false, false, ret_id);
 }
 
 int handle_find_series(const struct chronos_mount *mount, const char *text,
                        char ret_id[static CHRONOS_ID_MAX])
 {
-    return find(mount, text, true, ret_id);
+    return find(mount, text, true, false, ret_id);
+}
+
+int handle_find_started(const struct chronos_mount *mount, const char *text,
+                        char ret_id[static CHRONOS_ID_MAX])
+{
+    return find(mount, text, false, true, ret_id);
 }

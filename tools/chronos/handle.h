@@ -16,5 +16,9 @@ int handle_find(const struct chronos_mount *mount, const char *text,
 /* The same, but a label that all occurrences of a series have names the first of them. */
 int handle_find_series(const struct chronos_mount *mount, const char *text,
                        char ret_id[static CHRONOS_ID_MAX]);
+/* The same, but where several have the label it names the one that has started, as of a lesson that
+ * repeats: programs can be in no other. */
+int handle_find_started(const struct chronos_mount *mount, const char *text,
+                        char ret_id[static CHRONOS_ID_MAX]);
 
 #endif

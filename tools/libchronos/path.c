@@ -18,8 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The first words of the filesystem's message for -ENOSPC. */
-#define NO_SPACE "Not enough available memory"
+/* The first words of all of the filesystem's messages for -ENOSPC: of memory, time or slots. */
+#define NO_SPACE "Not enough "
 
 /* Return 0 if `path` and everything on the way to it is on the filesystem of `directory`. */
 static int check_same_filesystem(int directory, const char *path)

@@ -6,11 +6,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 import tempfile
 
 from ._errors import InvalidRequest
-from ._words import word
+from ._words import AMOUNT, DURATION, word
 
 
 def _directory(prefix: str | None) -> str:
@@ -29,6 +30,11 @@ def install(memory: str, duration: str, device: str, name: str, prefix: str | No
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
         raise InvalidRequest(f'"{name}" names no kernel: use letters, digits, ".", "_" and "-".',
                              errno.EINVAL)
+    if not re.fullmatch(f"{AMOUNT}|slot", memory, re.ASCII):
+        raise InvalidRequest(f'"{memory}" is no amount of a GPU: write 0.5, 50% or 20G.',
+                             errno.EINVAL)
+    if not re.fullmatch(DURATION, duration, re.ASCII):
+        raise InvalidRequest(f'"{duration}" is no time: write 90m, 1h30m or 2d.', errno.EINVAL)
     spec = {
         "argv": [sys.executable, "-m", "chronos", "run", "--memory", word(memory),
                  "--duration", word(duration), "--device", word(device),

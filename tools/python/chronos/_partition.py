@@ -25,6 +25,7 @@ else:
 # partition whose object the program has dropped: closing its file would end it, and the program.
 _joined: list[Partition] = []
 _held: list[Partition] = []
+_AWAITED = "pending", "suspended"  # states before one in which programs can run
 _MISSING = 60.0  # seconds that the tree may be away while a start is waited for
 _lock = RLock()  # a signal handler may release what the interrupted code is creating
 
@@ -167,7 +168,7 @@ class Partition:
     @property
     def state(self) -> str:
         """"pending" while it waits for its start, "active", "expiring" once its warning was given,
-        or "ended"."""
+        "suspended" until its programs are back on the device, or "ended"."""
         try:
             return self._read("state")
         except PartitionEnded:
@@ -252,7 +253,11 @@ class Partition:
 
     def resume(self, duration: Seconds, queue: bool = False) -> None:
         """Give it a new lease after it was suspended. `queue`: where there is no room now, wait
-        for it; the start is promised."""
+        for it; the start is promised. ChronosError if it is not suspended."""
+        state = self._read("state")
+        if state != "suspended":  # the same words would set its end
+            raise ChronosError(f"{self.partition_id} cannot be resumed: its state is {state}.",
+                               errno.EBUSY)
         self._write(seconds_text(duration) + (" queue" if queue else ""), "remaining")
 
     def resize(self, memory: Amount) -> None:
@@ -408,10 +413,10 @@ class Partition:
             state = self._wait_on(deadline, until)
             if state == "ended" and until == "active":
                 raise self._in_vain()
-            if until == "active" and state != "pending" and state not in ("dead", "moved"):
+            if until == "active" and state not in (*_AWAITED, "dead", "moved"):
                 self._moved()  # to where it started
             if state not in ("dead", "moved"):
-                return state != "pending" and (until == "active" or state == "ended")
+                return state not in _AWAITED and (until == "active" or state == "ended")
             now = time.monotonic()
             missing = None if state == "moved" else missing or now
             if missing is not None and now - missing > _MISSING:
@@ -456,7 +461,7 @@ class Partition:
                     if _tree.is_gone(error) or _tree.is_dead(error):
                         return "ended"
                     raise
-                if until == "active" and state != "pending":
+                if until == "active" and state not in _AWAITED:
                     return state
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 if not poll.poll(None if left is None else left * 1000) and left == 0:

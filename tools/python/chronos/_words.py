@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     Start = Union[str, datetime, timedelta]
     Devices = Union[int, str, Iterable[Union[int, str]]]
 
+# What programs that ask later can refuse at once. Each text is read in one way alone: one that is
+# refused takes no longer.
+AMOUNT = r"[0-9]{1,15}(\.[0-9]{1,15})?(%|B|[KMGT]i?B?)?|\.[0-9]{1,15}"
+DURATION = r"([0-9]{1,9}[smhdw]){0,7}[0-9]{1,9}[smhdw]?"
+
 
 def amount_text(amount: Amount) -> str:
     """An amount as a request says it. A number has at most 15 decimals, which no locale changes

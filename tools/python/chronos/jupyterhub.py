@@ -29,7 +29,7 @@ from traitlets.config import Configurable
 
 from . import _environment, _lease
 from ._errors import ChronosError, NotMounted
-from ._words import seconds_text
+from ._words import AMOUNT, DURATION, seconds_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ __all__ = ["ChronosSpawnerMixin", "Refused", "post_stop", "pre_spawn"]
 _JOIN = 5  # seconds that a server may take to get into its partition
 _JOINED = b"\0"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AMOUNT = r"[0-9]{1,9}(\.[0-9]{1,15})?(%|[KMGT]i?B?)?|\.[0-9]{1,15}"
-# Each text is read in one way alone: one that is refused takes no longer.
-_DURATION = r"([0-9]{1,9}[smhdw]){0,7}[0-9]{1,9}[smhdw]?"
 
 
 class Refused(HTTPError):
@@ -80,13 +77,13 @@ def _text(options: dict[str, Any], name: str, default: str) -> str:
 
 
 def _amount(text: str) -> str:
-    if not re.fullmatch(_AMOUNT, text, re.ASCII):
+    if not re.fullmatch(AMOUNT, text, re.ASCII):
         raise Refused(f'"{_shown(text)}" is no amount of a GPU: write 0.5, 50% or 20G.', 400)
     return text
 
 
 def _duration(text: str) -> str:
-    if not re.fullmatch(_DURATION, text, re.ASCII):
+    if not re.fullmatch(DURATION, text, re.ASCII):
         raise Refused(f'"{_shown(text)}" is no time: write 90m, 1h30m or 2d.', 400)
     return text
 
@@ -221,13 +218,13 @@ class ChronosSpawnerMixin(Configurable):
         return str(form or "") + self._chronos_fields(free)
 
     def _chronos_fields(self, free: str) -> str:
-        rows = [("chronos_memory", "How much of a GPU", self.chronos_memory, _AMOUNT,
+        rows = [("chronos_memory", "How much of a GPU", self.chronos_memory, AMOUNT,
                  "Such as 0.5, 50% or 20G." + (f" Free now: {free}." if free else "")),
-                ("chronos_duration", "For how long", self.chronos_duration, _DURATION,
+                ("chronos_duration", "For how long", self.chronos_duration, DURATION,
                  "Such as 90m, 2h or 1h30m. At the end the server ends, and its kernels with it; "
                  "save before.")]
         if _seconds(self.chronos_max_wait):
-            rows.append(("chronos_wait", "If nothing is free, wait for", "0", _DURATION,
+            rows.append(("chronos_wait", "If nothing is free, wait for", "0", DURATION,
                          f"Such as 10m, at most {self.chronos_max_wait}; 0: do not wait."))
         saved = self.user_options or self.orm_spawner.user_options or {}
         text = ""
