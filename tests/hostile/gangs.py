@@ -49,7 +49,7 @@ def charge_one(mount):
     for asker in askers:
         asker.finish()
     check(peak <= GIB, peak)
-    equal(int(mount.read('partitions', name, 'charge')), 0)
+    comes(lambda: int(mount.read('partitions', name, 'charge')), 0, 'given back')
     mount.release_all()
 
 
