@@ -87,7 +87,6 @@ static void handle_suspended(struct server *server, const struct host_result *re
     const struct partition *now = engine_find(engine, result->id);
     const bool leaving = now && now->suspend_stage == SUSPEND_LEAVING;
     const int64_t now_ns = server->tree.now_ns;
-    char message[SHARED_MESSAGE_MAX];
     int r = 0;
     switch (report->outcome) {
     case SUSPEND_MEASURED:
@@ -112,11 +111,7 @@ static void handle_suspended(struct server *server, const struct host_result *re
                 "p%llu has ended, and its programs are lost: %s");
         r = engine_suspend_end(engine, now_ns, result->id, ON_EXPIRY_KILL);
         break;
-    case SUSPEND_EMPTY: /* it says nothing else, and `status` can say that it is kept */
-        snprintf(message, sizeof(message), "p%llu has ended: no program was left in it.",
-                 (unsigned long long)result->id);
-        status_set(&server->tree, &(struct status_writer){.uid = result->suspend.partition.uid},
-                   message);
+    case SUSPEND_EMPTY:
         r = engine_suspend_end(engine, now_ns, result->id, ON_EXPIRY_KILL);
         break;
     }

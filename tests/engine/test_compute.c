@@ -286,7 +286,7 @@ START_TEST(a_mode_is_undone)
     ck_assert_int_eq(engine_undo(engine), 0);
     ck_assert_uint_eq(engine_sharing(engine, 0)->slots, 1);
     grant(engine, 0, &alice, 0, "0.5 100");
-    no_grant(0, &bob, "0.5 60", "All 1 slots");
+    no_grant(0, &bob, "0.5 60", "Not enough slots");
     engine_free(engine);
 }
 END_TEST
