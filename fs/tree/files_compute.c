@@ -163,17 +163,20 @@ int files_compute_show_uuid(struct tree *tree, const struct node *node, uint32_t
 int files_compute_read_slot(struct tree *tree, struct write *write, uint32_t device,
                             struct amount *ret_amount)
 {
-    uint32_t slots = 0, first = 0;
-    bool differ = false;
+    uint32_t slots = 0, first = 0, last = 0;
+    bool differ = false, seen = false;
 
     for (uint32_t i = 0; i < tree->device_count; i++) {
         uint32_t has = engine_sharing(tree->engine, i)->slots;
 
-        if ((device != ENGINE_DEVICE_ANY && i != device) || has == 0)
+        if ((device != ENGINE_DEVICE_ANY && i != device) ||
+            !engine_device(tree->engine, i)->present)
             continue;
-        differ = differ || (slots && has != slots);
+        differ = differ || (seen && has != last);
+        seen = true;
+        last = has;
         first = slots ? first : i;
-        slots = has;
+        slots = has ? has : slots;
     }
     if (slots == 0 && device != ENGINE_DEVICE_ANY)
         return message_refuse(

@@ -79,6 +79,7 @@ def modes_and_slots():
         refused(mount, bob, '0.1 60', 'ENOSPC', 'slots of gpu0: all 2 are taken', 'gpu0', 'new')
         refused(mount, root, 'none', 'EBUSY', '2 partitions are on gpu0 until', 'gpu0', 'sharing')
         refused(mount, bob, 'slot 60', 'EINVAL', 'Device gpu1 has no slots', 'gpu1', 'new')
+        refused(mount, bob, 'slot 60', 'EINVAL', 'different numbers of slots', 'new')
         mount.kill_worker()
         equal(mount.read('gpu0', 'sharing'), 'timeslice 2')
         refused(mount, bob, '0.1 60', 'ENOSPC', 'Not enough slots', 'gpu0', 'new')
@@ -233,7 +234,9 @@ def mps_troubles(mount):
     top = directory(mount)
     mount.write('none', 'gpu0', 'sharing')
     check(wait_for(lambda: not os.path.exists(os.path.join(top, 'pipe'))), os.listdir(top))
-    shutil.rmtree(os.path.dirname(top))  # the stand-in keeps its notes there
+    # The stand-in keeps its notes there; chronosfs removes the rest at the same time.
+    check(wait_for(lambda: shutil.rmtree(os.path.dirname(top), ignore_errors=True) or
+                   not os.path.exists(os.path.dirname(top))))
 
 
 def mps():

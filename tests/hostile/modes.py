@@ -134,7 +134,9 @@ def main():
     mount.release_all()
     mount.write('none', 'gpu0', 'sharing')
     check(wait_for(lambda: not os.path.exists(pipe)))
-    shutil.rmtree(os.path.dirname(os.path.dirname(pipe)))  # the stand-in's notes
+    # The stand-in keeps its notes there; chronosfs removes the rest at the same time.
+    notes = os.path.dirname(os.path.dirname(pipe))
+    check(wait_for(lambda: shutil.rmtree(notes, ignore_errors=True) or not os.path.exists(notes)))
     mount.stop()
 
 

@@ -42,7 +42,7 @@ typedef struct {
     int time_remaining_seconds; /* rounded up */
     char username[256];         /* the owner, as chronosfs spells the name */
     int process_id;             /* of the process that created it */
-    int active;                 /* 1 from its start to its end */
+    int active;                 /* 1 from its start to its end, but while it is suspended */
     int expiring;               /* 1 once the warning before its end was given */
     char name[72];              /* its label; "": none */
     uint64_t memory_bytes;      /* the limit */
@@ -80,7 +80,7 @@ enum {
     CHRONOS_ENDED = 0,
     CHRONOS_ACTIVE = 1,
     CHRONOS_EXPIRING = 2, /* the warning was given: little time is left */
-    CHRONOS_PENDING = 3   /* it waits for its start */
+    CHRONOS_PENDING = 3   /* it waits for its start, or is suspended */
 };
 
 /* -- handles ------------------------------------------------------------------------------ */

@@ -58,7 +58,7 @@ static void fill_partition(const struct chronos_partition *from, ChronosPartitio
     copy(to->username, sizeof(to->username), value[CHRONOS_PARTITION_USER]);
     to->process_id = to_int(value[CHRONOS_PARTITION_CREATOR_PID]);
     to->pending = strcmp(value[CHRONOS_PARTITION_STATE], "pending") == 0;
-    to->active = !to->pending;
+    to->active = !to->pending && strcmp(value[CHRONOS_PARTITION_STATE], "suspended") != 0;
     to->expiring = strcmp(value[CHRONOS_PARTITION_STATE], "expiring") == 0;
     copy(to->name, sizeof(to->name), value[CHRONOS_PARTITION_NAME]);
     to->memory_bytes = chronos_number(value[CHRONOS_PARTITION_MEMORY]);

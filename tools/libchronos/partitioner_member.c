@@ -92,7 +92,7 @@ static int read_state(int fd)
     if (r)
         return partitioner_fail(r, "The state of the partition cannot be read: error %d.", -r);
     state[length] = '\0';
-    if (strncmp(state, "pending", 7) == 0)
+    if (strncmp(state, "pending", 7) == 0 || strncmp(state, "suspended", 9) == 0)
         return CHRONOS_PENDING;
     return strncmp(state, "expiring", 8) == 0 ? CHRONOS_EXPIRING : CHRONOS_ACTIVE;
 }
