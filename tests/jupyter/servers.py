@@ -262,13 +262,14 @@ class Servers(inside.Case):
                 self.hub.remove("bob")
                 self.assertFalse(refused.done())
                 refused.result()
-            if server == "stopped":
-                self.gone()
+            self.doCleanups()  # of hold()
+            self.gone()
 
     def hold(self):
         """Alice's server waits for a name in the directory of its partition from now on."""
         home = os.path.join(hub.HOMES, "alice")
-        self.assertTrue(until(lambda: os.path.exists(f"{home}/asked") and lib.read(f"{home}/asked")))
+        self.assertTrue(until(lambda: os.path.exists(f"{home}/asked")))
+        self.assertTrue(until(lambda: lib.read(f"{home}/asked")))
         place = os.path.realpath(self.mount.at("partitions", lib.read(f"{home}/asked").strip()))
         holder = Attacker(lib.alice, list_into(place))
         maker = lib.alice.start(lib.outcome, os.mkdir, f"{place}/x")
