@@ -15,14 +15,22 @@ import lib
 from hub import Browser, Hub, until
 from slow_memory import Attacker, hangs, list_into
 
-# Servers with these names are started in another way: the real one, and one by a spawner that does
-# not do what the mixin expects. COMMAND knows more names.
+# Servers with these names are started in another way: the real one; one by a spawner that does not
+# do what the mixin expects; and one whose user stops the process before it is any program. COMMAND
+# knows more names.
 CONFIG = hub.MIXIN.replace('"CHRONOS"', '"PLACE/command"') + """
+import signal
 class Plain(LocalProcessSpawner):
     async def start(self):
         if self.name == "other":
             self.popen_kwargs = {"preexec_fn": lambda: None}
         return await super().start()
+    def make_preexec_fn(self, name):
+        become = super().make_preexec_fn(name)
+        def stops():
+            become()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return stops if self.name == "early" else become
 class Spawner(ChronosSpawnerMixin, Plain):
     pass
 def hook(spawner):
@@ -253,7 +261,7 @@ class Servers(inside.Case):
     def test_held(self):
         """A user who stops the process that starts the server, or holds the directory that it
         needs, holds no hub."""
-        for server in ("stopped", "held"):
+        for server in ("early", "stopped", "held"):
             with ThreadPoolExecutor() as threads:
                 refused = threads.submit(self.refused, "alice", server, 409, "within 10 seconds")
                 if server == "held":
