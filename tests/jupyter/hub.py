@@ -18,7 +18,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../python"))
+for part in "python", "hostile":
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", part))
 
 import inside  # noqa: E402
 import lib  # noqa: E402

@@ -7,36 +7,49 @@ the daemon."""
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import hub
 import inside
 import lib
 from hub import Browser, Hub, until
+from slow_memory import Attacker, hangs, list_into
 
 # Servers with these names are started in another way: the real one; one by a spawner that does not
-# do what the mixin expects; one whose user holds the process that joins; one whose partition ends
-# before that; and one whose user has the command say another's id.
+# do what the mixin expects; and one whose user stops the process before it is any program. COMMAND
+# knows more names.
 CONFIG = hub.MIXIN.replace('"CHRONOS"', '"PLACE/command"') + """
-import time
-from chronos import _lease
-first_join = _lease.Lease.join
-def join(self):
-    if "-held-" in self.label:
-        time.sleep(1000)
-    if "-gone-" in self.label:
-        os.unlink(self.mount + "/partitions/" + self.partition_id)
-    first_join(self)
-_lease.Lease.join = join
+import signal
 class Plain(LocalProcessSpawner):
     async def start(self):
-        if self.name == "real":
-            self.cmd = ["jupyterhub-singleuser"]
         if self.name == "other":
             self.popen_kwargs = {"preexec_fn": lambda: None}
         return await super().start()
+    def make_preexec_fn(self, name):
+        become = super().make_preexec_fn(name)
+        def stops():
+            become()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return stops if self.name == "early" else become
 class Spawner(ChronosSpawnerMixin, Plain):
     pass
+def hook(spawner):
+    if spawner.name == "real":
+        spawner.cmd = ["jupyterhub-singleuser"]
 c.JupyterHub.spawner_class = Spawner
+c.Spawner.pre_spawn_hook = hook
+"""
+# The command chronos. Its user makes it say another's id; has the partition end before the server
+# is in it; stops the process; or holds it up while it gets in.
+COMMAND = f"""\
+#!/bin/sh
+case "$* $JUPYTERHUB_SERVER_NAME" in
+create*-liar-*) exec cat {lib.T}/said ;;
+run*\\ gone) rm "$3/partitions/$5" ;;
+run*\\ stopped) kill -STOP $$ ;;
+run*\\ held) echo "$5" >asked; until [ -e held ]; do sleep 0.1; done ;;
+esac
+exec {os.environ["CHRONOS"]} "$@"
 """
 
 
@@ -47,13 +60,7 @@ class Servers(inside.Case):
     def setUpClass(cls):
         hub.prepare()
         super().setUpClass()
-        inside.script(f"""\
-            #!/bin/sh
-            case "$*" in
-            *-liar-*) cat {lib.T}/said ;;
-            *) exec {os.environ["CHRONOS"]} "$@" ;;
-            esac
-            """, "command")
+        inside.script(COMMAND, "command")
         cls.hub = Hub(cls.mount, CONFIG.replace("PLACE", lib.T))
         cls.hub.add("alice", "bob", "carol", "nobody")
         cls.addClassCleanup(lambda: cls.hub.stop())
@@ -93,8 +100,8 @@ class Servers(inside.Case):
             [name] = [one for one in self.mount.partitions()
                       if pid in self.mount.read("partitions", one, "procs").split()]
             found[user, server] = self.info(name)
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                self.assertIn(f"CHRONOS_PARTITION={self.mount.dir}/gpu".encode(), file.read())
+            said = self.hub.server("GET", f"{user}/{server}".rstrip("/"), "").text
+            self.assertIn(f" {self.mount.dir}/gpu", said)
             self.assertEqual(os.stat(f"/proc/{pid}").st_uid, 6101 if user == "alice" else 6102)
         self.assertEqual(found, {("alice", ""): ["alice", "0.25"], ("bob", ""): ["bob", "0.5"],
                                  ("alice", "second"): ["alice", "0.125"]})
@@ -239,15 +246,45 @@ class Servers(inside.Case):
         self.mount.start()
         self.gone()
 
+    def refused(self, user, server, status, says):
+        answer = self.hub.spawn(user, server)
+        self.assertEqual(answer.status, status, answer)
+        self.assertIn(says, answer.json()["message"])
+
     def test_not_joined(self):
-        """No server runs outside, and a user who holds the process that joins holds no hub."""
+        """No server runs outside."""
         for name, status, says in (("other", 500, "starts servers in another way"),
-                                   ("gone", 409, " has ended."),
-                                   ("held", 409, "within 5 seconds")):
-            answer = self.hub.spawn("alice", name)
-            self.assertEqual(answer.status, status, answer)
-            self.assertIn(says, answer.json()["message"])
+                                   ("gone", 409, "There is no partition p")):
+            self.refused("alice", name, status, says)
             self.gone()
+
+    def test_held(self):
+        """A user who stops the process that starts the server, or holds the directory that it
+        needs, holds no hub."""
+        for server in ("early", "stopped", "held"):
+            with ThreadPoolExecutor() as threads:
+                refused = threads.submit(self.refused, "alice", server, 409, "within 10 seconds")
+                if server == "held":
+                    self.hold()
+                self.starts("bob")
+                self.hub.remove("bob")
+                self.assertFalse(refused.done())
+                refused.result()
+            self.doCleanups()  # of hold()
+            self.gone()
+
+    def hold(self):
+        """Alice's server waits for a name in the directory of its partition from now on."""
+        home = os.path.join(hub.HOMES, "alice")
+        self.assertTrue(until(lambda: os.path.exists(f"{home}/asked")))
+        self.assertTrue(until(lambda: lib.read(f"{home}/asked")))
+        place = os.path.realpath(self.mount.at("partitions", lib.read(f"{home}/asked").strip()))
+        holder = Attacker(lib.alice, list_into(place))
+        maker = lib.alice.start(lib.outcome, os.mkdir, f"{place}/x")
+        self.addCleanup(maker.kill)
+        self.addCleanup(holder.stop)  # before that: the other one waits for this
+        self.assertTrue(until(lambda: hangs(maker.pid)))
+        open(f"{home}/held", "w").close()
 
     def test_liar(self):
         """The process that asks is its user's, so what it says is not believed."""

@@ -17,7 +17,7 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import _environment, _tree
+from . import _tree
 from ._errors import ChronosError, NotEnoughMemory, NotMounted, NotPermitted, PartitionEnded
 from ._partition import Partition, no_partition
 
@@ -76,7 +76,6 @@ class Lease:
 
     news: what it waits for, for people.
     settled: whether it has started, or will not.
-    variables: what a program in it needs in its environment.
     """
 
     def __init__(self, account: Account, label: str, mount: str = "",
@@ -87,7 +86,6 @@ class Lease:
         self.partition_id = partition_id
         self.news = ""
         self.settled = False
-        self.variables: dict[str, str] = {}
         self._partition: Partition | None = None
         self._over = False
         self._reason = ""
@@ -139,7 +137,7 @@ class Lease:
             # process: this ends it and closes our ends.
             process._transport.close()  # type: ignore[attr-defined]
         if code != 0:
-            raise NotEnoughMemory(_sentence(err) or f"{program} create failed: {code}.")
+            raise NotEnoughMemory(sentence(err) or f"{program} create failed: {code}.")
         if not re.fullmatch(r"p[0-9]{1,18}", out):
             raise ChronosError(f"{program} create gave no id.")
         return out
@@ -177,17 +175,14 @@ class Lease:
                 raise no_partition(self.partition_id)
             self._partition = Partition(tree, self.partition_id)
         one = self._partition
-        if not one.wait(0, until="active"):
-            self._reason = one.reason[:_TEXT]
-            return False
-        self.variables = _environment.parse(one._read("environment"),
-                                            one._tree.at(*one._place()))
-        return True
+        if one.wait(0, until="active"):
+            return True
+        self._reason = one.reason[:_TEXT]
+        return False
 
-    def join(self) -> None:
-        """Take the calling process, which is the user's, into it."""
-        assert self._partition is not None
-        self._partition._write("0", "procs")
+    def command(self, program: str) -> list[str]:
+        """What starts the program whose words follow in it."""
+        return [program, "run", "--mount", self.mount, "--in", self.partition_id, "--"]
 
     # -- the end
 
@@ -260,7 +255,7 @@ async def _answer(process: asyncio.subprocess.Process) -> tuple[str, str, int]:
     return out, err, await process.wait()
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """What a command says, without its name, on one line."""
     lines = [line[9:] if line.startswith("chronos: ") else line for line in text.splitlines()]
     return "".join(one if one.isprintable() else "?" for one in " ".join(lines))[:_TEXT]

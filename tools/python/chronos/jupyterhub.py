@@ -19,7 +19,7 @@ import hashlib
 import html
 import os
 import re
-import signal
+import shutil
 
 from jupyterhub.spawner import LocalProcessSpawner, SimpleLocalProcessSpawner
 from jupyterhub.utils import maybe_future
@@ -27,7 +27,7 @@ from tornado.web import HTTPError
 from traitlets import Bool, List, Unicode
 from traitlets.config import Configurable
 
-from . import _environment, _lease
+from . import _lease
 from ._errors import ChronosError, NotMounted
 from ._words import AMOUNT, DURATION, seconds_text
 
@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ChronosSpawnerMixin", "Refused", "post_stop", "pre_spawn"]
 
-_JOIN = 5  # seconds that a server may take to get into its partition
-_JOINED = b"\0"
+_JOIN = 10  # seconds that a server may take to get into its partition
+_BEGUN, _JOINED = b"\n", b"\0"
+# The command of a server, which says first that it is in the partition. Until then its standard
+# error is a pipe to the hub, and its standard input is the standard error that it will have.
+_JOINED_THEN = ("/bin/sh", "-c", r"""printf '\0' >&2; exec "$@" 2>&0 </dev/null""", "sh")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -162,8 +165,7 @@ async def pre_spawn(spawner: Any, memory: str = "0.5", duration: str = "1h", *,
     spawner._chronos_lease, spawner._chronos_cmd = lease, list(spawner.cmd)
     await _ask(lease, program, [*options, device, _amount(str(memory)),
                                 _duration(seconds_text(duration))], _seconds(seconds_text(wait)))
-    spawner.cmd = [program, "run", "--mount", lease.mount, "--in", lease.partition_id, "--",
-                   *spawner._chronos_cmd]
+    spawner.cmd = [*lease.command(program), *spawner._chronos_cmd]
 
 
 async def post_stop(spawner: Any, *, user: str = "") -> None:
@@ -197,7 +199,7 @@ class ChronosSpawnerMixin(Configurable):
     chronos_program = Unicode("chronos", config=True, help="The command chronos.")
 
     _chronos: _lease.Lease | None = None
-    _chronos_pipe: tuple[int, int] | None = None
+    _chronos_writer = -1
 
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
@@ -287,70 +289,66 @@ class ChronosSpawnerMixin(Configurable):
         async for event in super().progress():
             yield event
 
-    def get_env(self) -> dict[str, str]:
-        env: dict[str, str] = super().get_env()
-        if self._chronos is not None:
-            for name, value in self._chronos.variables.items():
-                env[name] = _environment.with_others(name, value, env.get(name, ""))
-        return env
-
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         become = super().make_preexec_fn(name)
-        assert self._chronos is not None
-        join, pipe = self._chronos.join, os.pipe()
-        self._chronos_close()
-        self._chronos_pipe = pipe
+        writer = self._chronos_writer
 
         def preexec() -> None:
-            become()
-            # The hub waits for this process: its user must not be able to hold it here.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-            signal.alarm(_JOIN)
+            os.dup2(2, 0)  # until the server has it back
+            os.dup2(writer, 2)
+            os.write(2, _BEGUN)
+            # The hub waits until these files are closed. From here on the process can be its
+            # user's, who may hold it.
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             try:
-                join()
-            except (ChronosError, OSError) as error:
-                os.write(pipe[1], str(error).encode()[:1000])
-                raise
-            os.write(pipe[1], _JOINED)
-            signal.alarm(0)
+                become()
+            except BaseException as error:
+                os.write(2, str(error).encode(errors="replace")[:1000])
+                os._exit(125)
         return preexec
 
-    def _chronos_close(self) -> None:
-        for fd in self._chronos_pipe or ():
-            os.close(fd)
-        self._chronos_pipe = None
-
-    def _chronos_report(self) -> bytes:
-        """What the new process has written: it says so once it is in the partition."""
-        if self._chronos_pipe is None:
-            return b""
-        os.set_blocking(self._chronos_pipe[0], False)
-        try:
-            return os.read(self._chronos_pipe[0], 1000)
-        except BlockingIOError:
-            return b""
-        finally:
-            self._chronos_close()
-
     async def start(self) -> Any:
-        failure: Exception | None = None
+        assert self._chronos is not None
+        program = shutil.which(self.chronos_program) or self.chronos_program
+        name = "shell_cmd" if getattr(self, "shell_cmd", None) else "cmd"
+        words = list(getattr(self, name))
+        reader, self._chronos_writer = os.pipe()
+        setattr(self, name, [*self._chronos.command(program), *_JOINED_THEN, *words])
         try:
             place = await super().start()
-        except Exception as error:
-            failure = error
-        report = self._chronos_report()
-        if report == _JOINED and failure is None:
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(self._chronos_writer)
+            setattr(self, name, words)
+        refusal = await self._chronos_refusal(reader)
+        if refusal is None:
             return place
-        if report not in (b"", _JOINED):
-            raise Refused(report.decode(errors="replace")) from None
-        if failure is not None:
-            raise failure
         await self.stop(now=True)
-        if self.proc is not None and self.proc.returncode == -signal.SIGALRM:
-            raise Refused(f"The server did not get into its partition within {_JOIN} seconds.")
-        raise Refused("The server did not start in its partition: this spawner starts servers in "
-                      "another way. An administrator uses pre_spawn and post_stop instead.", 500)
+        raise refusal
+
+    @staticmethod
+    async def _chronos_refusal(reader: int) -> Refused | None:
+        """Wait until the new process is in the partition: None, or why it is not."""
+        stream = asyncio.StreamReader(4000)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reader, "rb", 0))
+        try:
+            await asyncio.wait_for(stream.readuntil(_JOINED), _JOIN)
+            return None
+        except asyncio.IncompleteReadError as end:
+            said = end.partial
+        except (asyncio.TimeoutError, asyncio.LimitOverrunError):
+            return Refused(f"The server did not get into its partition within {_JOIN} seconds.")
+        finally:
+            transport.close()
+        if not said:
+            return Refused("The server did not start in its partition: this spawner starts servers "
+                           "in another way. An administrator uses pre_spawn and post_stop instead.",
+                           500)
+        return Refused(_lease.sentence(said.decode(errors="replace")) or
+                       "The server ended before it was in its partition.")
 
     async def poll(self) -> int | None:
         """A server that has ended needs its partition no more, also one that ended, or was about
