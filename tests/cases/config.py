@@ -5,7 +5,7 @@ administrators only; and the rights of the admin group."""
 import os
 
 import lib
-from lib import alice, bob, carol, check, equal, fails
+from lib import alice, bob, carol, check, comes, equal, fails
 
 # file: (default, [(written, read back)], [refused])
 ROWS = {
@@ -60,7 +60,8 @@ def rows(mount):
             equal(mount.read('config', file), shown, file, 'after a new worker')
         shown = mount.read('config', file)
         for text in bad:
-            fails('EINVAL', mount.write, text, 'config', file)
+            # EAGAIN while a name is looked up, which takes long on a loaded machine.
+            comes(lambda text=text: lib.outcome(mount.write, text, 'config', file), 'EINVAL', text)
             check(len(mount.status()) > 12, mount.status())
             equal(mount.read('config', file), shown, file, 'after a refusal')
         for user in (alice, lib.container_root):
