@@ -9,6 +9,7 @@ import time
 
 import lib
 from cluster import Cluster
+from held import held
 from lib import GIB, alice, bob, carol, check, equal, wait_for
 from waits import waits
 
@@ -68,6 +69,7 @@ def main():
     random_ = random.Random(15)
     cluster = Cluster(devices='2x80G', plugin='queue')
     waits(cluster, cluster.nodes[0])
+    held(cluster, cluster.nodes[0], '--chronos=0.25')
     users = (alice, bob, carol)
     jobs, killed = [], []
     for i in range(JOBS):

@@ -6,6 +6,7 @@ import re
 
 import lib
 from cluster import SCRIPTS, T, TREE, Cluster, page, run
+from held import held
 from lib import alice, bob, check, equal, wait_for
 
 
@@ -46,7 +47,8 @@ def main():
 
     # A refusal is read by the user, and the node stays.
     taken = [bob.call(node.tree.ask, '0.9 600', card) for card in range(2)]
-    for gres, why in ('chronos:50', 'Not enough'), ('chronos:150', 'whole GPUs'):
+    for gres, why in (('chronos:50', 'Not enough'), ('chronos:150', 'whole GPUs'),
+                      ('chronos:200,chronos:1', 'chronos once')):
         done = cluster.call('srun', '-w', 'n1', f'--gres={gres}', 'echo', 'started', user=alice)
         check(done.returncode == 1 and why in done.stdout and 'started' not in done.stdout,
               done.stdout)
@@ -62,6 +64,7 @@ def main():
     check(wait_for(lambda: list(node.partitions()) == [own]), node.partitions())
     os.unlink(node.tree.at('partitions', own))
     cluster.clean()
+    held(cluster, node, '--gres=chronos:25')
     cluster.close()
 
 
