@@ -29,7 +29,7 @@ enum {
 #define STATE_COLUMNS     1 /* raise it when other columns of these tables change */
 #define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES + STATE_COLUMNS)
 #define STATE_FIRST       405 /* has no columns for what waits or has several shares */
-#define STATE_SECOND      505 /* has no column for who is awaited */
+#define STATE_SECOND      505 /* has no column for awaited users */
 #define STATE_DEVICES_MAX 4096
 #define STATE_PAGE_BYTES  4096
 #define STATE_WAL_FRAMES  1000 /* pages in the log before they are copied into the file */

@@ -2,7 +2,7 @@
 /*
  * First use of a reservation whose user is awaited (config/no_show). It is recorded once a
  * partition, with a commit of its own that no answer waits for. A worker that died before that left
- * members and charges: with the warning, the host thread reports who is there once more.
+ * members and charges: with the warning, the host thread reports the members once more.
  */
 #include "core/base/log.h"
 #include "server.h"

@@ -123,7 +123,7 @@ def numbers():
 def gone(mount):
     """The daemon dies: the figures end, which the rule waits for, and the node goes on."""
     mount.kill_both()
-    check(wait_for(lambda: value('node_textfile_scrape_error') == 1), 'no error is told')
+    check(wait_for(lambda: value('node_textfile_scrape_error') == 1), 'the error is not shown')
     check(wait_for(lambda: not query('chronos_partitions')), 'figures of a dead daemon')
     check(wait_for(lambda: value('sum(ALERTS{alertname="ChronosNotServing"})') == 1),
           'the alert is not pending')

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A state file of the first format, as programs made it that knew neither shares on several devices
- * nor requests that wait, and one of the second, which did not know who is awaited: they are read
+ * nor requests that wait, and one of the second, which knew no awaited users: they are read
  * without a change, upgraded before the first write, and nothing in them is lost.
  */
 #include "fixture.h"
